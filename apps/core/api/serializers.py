@@ -1,0 +1,45 @@
+"""Input that says exactly what it takes."""
+
+from collections.abc import Mapping
+from typing import Any, TypeVar
+
+from rest_framework import serializers
+from rest_framework.exceptions import ErrorDetail
+from rest_framework.request import Request
+
+PAGING_PARAMETERS = frozenset({"limit", "cursor"})
+S = TypeVar("S", bound="StrictSerializer")
+
+
+class StrictSerializer(serializers.Serializer[Any]):
+    """An input serializer: a field it does not declare as writable is refused (`field_unknown`)."""
+
+    def to_internal_value(self, data: Any) -> Any:
+        if isinstance(data, Mapping):
+            known = {field.field_name for field in self._writable_fields}
+            unknown = sorted(str(name) for name in data if name not in known)
+            if unknown:
+                raise serializers.ValidationError(
+                    {name: [ErrorDetail("This field is not accepted here.", code="field_unknown")] for name in unknown}
+                )
+        return super().to_internal_value(data)
+
+
+def read_body(request: Request, serializer: type[S]) -> dict[str, Any]:
+    """The request's body, checked by `serializer`. Raises ValidationError (422 in the reply)."""
+    checked = serializer(data=request.data)
+    checked.is_valid(raise_exception=True)
+    return dict(checked.validated_data)
+
+
+def read_query(request: Request, serializer: type[S]) -> dict[str, Any]:
+    """The query string's filters, checked by `serializer`; paging parameters are left to the paginator.
+
+    A parameter given more than once becomes a list where the field takes one.
+    """
+    given = request.query_params.copy()
+    for name in PAGING_PARAMETERS:
+        given.pop(name, None)
+    checked = serializer(data=given)
+    checked.is_valid(raise_exception=True)
+    return dict(checked.validated_data)

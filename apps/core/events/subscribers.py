@@ -1,0 +1,99 @@
+"""Handlers that follow the log: each with a cursor per tenant, moved in the handler's own transaction."""
+
+import logging
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import timedelta
+
+from django.db import transaction
+from django.utils import timezone
+
+from apps.core import models
+from apps.core.correlation import correlation
+from apps.core.events.base import StoredEvent
+from apps.core.events.log import events_after
+from apps.core.events.topics import topic_matches
+from apps.core.tenancy import TenantRef, in_tenant
+
+BATCH = 200
+MAX_FAILURES = 8
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Subscriber:
+    """A handler and what it listens to."""
+
+    name: str
+    topics: tuple[str, ...]
+    handle: Callable[[StoredEvent], None]
+
+    def wants(self, name: str) -> bool:
+        return any(topic_matches(pattern, name) for pattern in self.topics)
+
+
+_subscribers: dict[str, Subscriber] = {}
+
+
+def subscriber(
+    name: str, *, topics: tuple[str, ...]
+) -> Callable[[Callable[[StoredEvent], None]], Callable[[StoredEvent], None]]:
+    """Register a handler: called in the event's tenant, in order, at least once, in one transaction with its cursor."""
+
+    def register(handle: Callable[[StoredEvent], None]) -> Callable[[StoredEvent], None]:
+        if name in _subscribers:
+            raise TypeError(f"The subscriber name {name!r} is taken.")
+        _subscribers[name] = Subscriber(name, topics, handle)
+        return handle
+
+    return register
+
+
+def registered_subscribers() -> list[Subscriber]:
+    return list(_subscribers.values())
+
+
+def deliver(ref: TenantRef, target: Subscriber) -> int:
+    """Bring one subscriber up to date in one tenant; returns how many events it has moved past.
+
+    A handler that fails is tried again with growing pauses; after MAX_FAILURES the event is logged and passed over,
+    so that one event cannot stop the loop for a tenant.
+    """
+    moved = 0
+    with in_tenant(ref):
+        cursor, _ = models.EventCursor.objects.get_or_create(tenant_id=ref.id, subscriber=target.name)
+        if cursor.retry_at and cursor.retry_at > timezone.now():
+            return 0
+        for event in events_after(cursor.last_seq, limit=BATCH):
+            if target.wants(event.name):
+                if not _deliver_one(cursor, target, event):
+                    return moved
+            else:
+                cursor.last_seq = event.seq
+            moved += 1
+        if moved:
+            models.EventCursor.objects.filter(pk=cursor.pk).update(last_seq=cursor.last_seq)
+    return moved
+
+
+def _deliver_one(cursor: models.EventCursor, target: Subscriber, event: StoredEvent) -> bool:
+    try:
+        with transaction.atomic(), correlation(event.correlation_id):
+            locked = models.EventCursor.objects.select_for_update().get(pk=cursor.pk)
+            if locked.last_seq >= event.seq:
+                return True
+            target.handle(event)
+            locked.last_seq, locked.failures, locked.last_error, locked.retry_at = event.seq, 0, "", None
+            locked.save()
+    except Exception as error:  # noqa: BLE001  # boundary: a subscriber's bug must not stop the relay
+        log.exception("subscriber %s failed on %s %s", target.name, event.name, event.id)
+        cursor.failures += 1
+        cursor.last_error = f"{type(error).__name__} on {event.name} {event.id}"
+        cursor.retry_at = timezone.now() + timedelta(seconds=min(2**cursor.failures, 60))
+        if cursor.failures >= MAX_FAILURES:
+            log.error("subscriber %s passes over %s %s", target.name, event.name, event.id)
+            cursor.last_seq, cursor.failures, cursor.retry_at = event.seq, 0, None
+        cursor.save()
+        return False
+    cursor.last_seq, cursor.failures = event.seq, 0
+    return True

@@ -1,0 +1,10 @@
+from django.urls import path
+
+from apps.gateway.api.jobs_views import JobCancelView, JobListView, JobRetryView, JobView
+
+urlpatterns = [
+    path("jobs", JobListView.as_view(), name="jobs"),
+    path("jobs/<uuid:pk>", JobView.as_view(), name="job"),
+    path("jobs/<uuid:pk>/retry", JobRetryView.as_view(), name="job-retry"),
+    path("jobs/<uuid:pk>/cancel", JobCancelView.as_view(), name="job-cancel"),
+]

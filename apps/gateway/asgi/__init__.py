@@ -1,0 +1,1 @@
+"""The ASGI application: one edge around native streams and the bridge to Django."""

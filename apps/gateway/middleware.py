@@ -1,0 +1,49 @@
+"""Django's side of the edge: the tenant is entered here, once, around everything that follows."""
+
+from collections.abc import Callable
+from typing import Any
+
+from django.conf import settings
+from django.db.utils import InterfaceError, OperationalError
+from django.http import HttpRequest
+from django.http.response import HttpResponseBase
+
+from apps.core.errors import DomainError
+from apps.core.tenancy import in_tenant
+from apps.gateway.csp import is_api
+from apps.gateway.identity import principal_for_user, resolve_caller
+from apps.gateway.ratelimit import limit_principal
+from apps.gateway.refusals import refusal
+
+
+class TenantMiddleware:
+    """Resolves the tenant by host or key and runs the whole request inside it; refuses the rest.
+
+    `request.tenant` is the TenantRef, `request.principal` the key or the signed-in member, or None.
+    """
+
+    def __init__(self, get_response: Callable[[HttpRequest], HttpResponseBase]) -> None:
+        self._get_response = get_response
+
+    def __call__(self, request: HttpRequest) -> HttpResponseBase:
+        try:
+            caller = resolve_caller(request)
+        except (DomainError, OperationalError, InterfaceError) as error:
+            return refusal(request, error)
+        request.tenant = caller.tenant  # type: ignore[attr-defined]  # the two names every view reads
+        request.principal = caller.principal  # type: ignore[attr-defined]
+        with in_tenant(caller.tenant):
+            return self._get_response(request)
+
+    def process_view(
+        self, request: HttpRequest, view: Callable[..., Any], args: Any, kwargs: Any
+    ) -> HttpResponseBase | None:
+        """Runs after the session middleware: a cookie becomes a principal, and API calls are counted."""
+        if request.principal is None and settings.SESSION_COOKIE_NAME in request.COOKIES:  # type: ignore[attr-defined]
+            request.principal = principal_for_user(request.user, request.tenant)  # type: ignore[attr-defined]
+        if request.principal is not None and is_api(request.path):  # type: ignore[attr-defined]
+            try:
+                limit_principal(request.principal)  # type: ignore[attr-defined]
+            except DomainError as error:
+                return refusal(request, error)
+        return None

@@ -1,0 +1,8 @@
+from django.apps import AppConfig
+
+
+class TenantsConfig(AppConfig):
+    """Tenants, domains, users, memberships, keys."""
+
+    name = "apps.tenants"
+    verbose_name = "Tenants"
