@@ -8,10 +8,10 @@ from uuid import UUID
 import pytest
 from django.db import connections
 
+from apps.core.jobs.execution import run_job
 from apps.core.models import UNFINISHED, Job
 from apps.core.relay import Relay
 from apps.core.tenancy import TenantRef, in_system, in_tenant
-from apps.core.jobs.execution import run_job
 from apps.tenants.services import create_tenant
 
 
@@ -58,7 +58,8 @@ def unfinished_jobs(ref: TenantRef) -> list[UUID]:
     with in_system("tests"):
         return list(
             Job.objects.filter(tenant_id=ref.id, state__in=UNFINISHED)
-            .order_by("-priority", "scheduled_at").values_list("id", flat=True)
+            .order_by("-priority", "scheduled_at")
+            .values_list("id", flat=True)
         )
 
 

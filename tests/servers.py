@@ -26,8 +26,12 @@ class SuiteServers:
         os.environ["DJANGO_SETTINGS_MODULE"] = os.environ.get("CYBTMP", "cybernetic.settings.test")
         os.environ["EGRESS_ALLOW_CIDRS"] = ""
         migration = subprocess.run(
-            [sys.executable, "manage.py", "migrate_all"], cwd=ROOT, env=os.environ | {"CYBERNETIC_DB_ROLE": "owner"},
-            capture_output=True, text=True, check=False,
+            [sys.executable, "manage.py", "migrate_all"],
+            cwd=ROOT,
+            env=os.environ | {"CYBERNETIC_DB_ROLE": "owner"},
+            capture_output=True,
+            text=True,
+            check=False,
         )
         if migration.returncode:
             self.stop()

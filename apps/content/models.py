@@ -170,7 +170,10 @@ class Chunk(models.Model):
             models.UniqueConstraint(fields=["blob", "ordinal"], name="chunk_ordinal_once"),
             models.CheckConstraint(condition=Q(end__gt=F("start")), name="chunk_span"),
         ]
-        indexes = [GinIndex(fields=["tsv"], name="chunk_tsv"), models.Index(fields=["text_hash"], name="chunk_text_hash")]
+        indexes = [
+            GinIndex(fields=["tsv"], name="chunk_tsv"),
+            models.Index(fields=["text_hash"], name="chunk_text_hash"),
+        ]
 
 
 class SemanticContainer(models.Model):

@@ -1,6 +1,6 @@
 """Typed options of search and chat, with the reason for each number."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cache
 
 from apps.content.services.fusion import FusionWeights
@@ -18,9 +18,10 @@ class RetrievalSettings:
     exact_ground: int = 50_000
     """Chunks at most that an exact search under filters looks at."""
     facet_rows: int = 5_000
-    weights: FusionWeights = FusionWeights(k=60, text=1.0, vector=1.0)
+    weights: FusionWeights = field(default_factory=lambda: FusionWeights(k=60, text=1.0, vector=1.0))
     passages: int = 6
     passages_per_document: int = 2
+    widened_passages: int = 3
     min_cosine: float = 0.35
     min_cosine_with_words: float = 0.25
     min_coverage: float = 0.6

@@ -57,7 +57,7 @@ class Relay:
     def _listen(self) -> None:
         while not self._stop.is_set():
             try:
-                with valkey().pubsub(ignore_subscribe_messages=True) as pubsub:
+                with valkey().pubsub(ignore_subscribe_messages=True) as pubsub:  # type: ignore[no-untyped-call]  # redis-py
                     pubsub.subscribe(CHANNEL_WORK)
                     while not self._stop.is_set():
                         if pubsub.get_message(timeout=1.0) is not None:
@@ -70,7 +70,9 @@ class Relay:
         try:
             return self.step()
         except (OperationalError, InterfaceError) as error:
-            log.warning("PostgreSQL is away: %s", str(error).strip().splitlines()[0] if str(error) else type(error).__name__)
+            log.warning(
+                "PostgreSQL is away: %s", str(error).strip().splitlines()[0] if str(error) else type(error).__name__
+            )
         except (BrokerError, RedisError, OSError) as error:
             log.warning("the broker is away: %s", error)
         except DatabaseError:
@@ -108,9 +110,7 @@ class Relay:
         moved = 0
         with in_system("relay"):
             counters = dict(models.EventCounter.objects.values_list("tenant_id", "last_seq"))
-            cursors = {
-                (row.tenant_id, row.subscriber): row.last_seq for row in models.EventCursor.objects.all()
-            }
+            cursors = {(row.tenant_id, row.subscriber): row.last_seq for row in models.EventCursor.objects.all()}
         for ref in active_tenant_refs():
             for target in targets:
                 if cursors.get((ref.id, target.name), 0) < counters.get(ref.id, 0):

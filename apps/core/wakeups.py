@@ -17,7 +17,7 @@ log = logging.getLogger(__name__)
 
 
 @cache
-def valkey() -> "Redis[bytes]":
+def valkey() -> Redis:
     """This process's client; connections are made on first use and short time-outs keep a dead server cheap."""
     return Redis.from_url(core_settings().redis_url, socket_timeout=2, socket_connect_timeout=1)
 

@@ -8,6 +8,7 @@ from django.db.utils import InterfaceError, OperationalError
 from django.http import HttpRequest
 from django.http.response import HttpResponseBase
 
+from apps.core.api.problems import as_domain_error
 from apps.core.errors import DomainError
 from apps.core.tenancy import in_tenant
 from apps.gateway.csp import is_api
@@ -47,3 +48,7 @@ class TenantMiddleware:
             except DomainError as error:
                 return refusal(request, error)
         return None
+
+    def process_exception(self, request: HttpRequest, exception: Exception) -> HttpResponseBase | None:
+        """A refusal that a page's view did not catch; DRF's views answer for themselves."""
+        return refusal(request, exception) if as_domain_error(exception) is not None else None

@@ -30,6 +30,7 @@ def _render(request: HttpRequest, error: DomainError) -> HttpResponse:
         response = _page(error)
     for name, value in problem_headers(error).items():
         response[name] = value
+    response["Content-Length"] = str(len(response.content))
     return response
 
 

@@ -26,7 +26,7 @@ def intelligence_settings() -> IntelligenceSettings:
     """Read once from Django's settings."""
     core = core_settings()
     return IntelligenceSettings(
-        embedding_model=getattr(settings, "EMBEDDING_MODEL", BUNDLED_MODEL),
+        embedding_model=settings.EMBEDDING_MODEL or BUNDLED_MODEL,
         models_dir=core.data_dir / "models",
         indexes_dir=core.data_dir / "indexes",
         socket=core.run_dir / "index.sock",

@@ -11,7 +11,9 @@ from apps.tenants.models import Membership, User
 class MembershipBackend:
     """Knows only the current tenant's members: row-level security hides everyone else."""
 
-    def authenticate(self, request: HttpRequest | None, username: str = "", password: str = "", **_: Any) -> User | None:
+    def authenticate(
+        self, request: HttpRequest | None, username: str = "", password: str = "", **_: Any
+    ) -> User | None:
         user = User.objects.filter(email__iexact=username.strip()).first()
         if user is None:
             User().set_password(password)  # the same work for an unknown address

@@ -37,7 +37,7 @@ class Tenant(TenantMixin):
 
     @property
     def ref(self) -> TenantRef:
-        return TenantRef(self.id, self.schema_name, self.slug)
+        return TenantRef(self.id, str(self.schema_name), self.slug)
 
 
 class Domain(DomainMixin):
@@ -76,7 +76,8 @@ class User(AbstractBaseUser):
             return ""
         if getattr(self, "_role_in", None) != ref.id:
             self._role = (
-                Membership.objects.filter(user_id=self.pk, tenant_id=ref.id).values_list("role", flat=True).first() or ""
+                Membership.objects.filter(user_id=self.pk, tenant_id=ref.id).values_list("role", flat=True).first()
+                or ""
             )
             self._role_in = ref.id
         return self._role

@@ -6,6 +6,7 @@ tables that is the `tenant_id` column; in a tenant's schema it is a literal, wri
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import Any
 
 import psycopg
 from psycopg import sql
@@ -21,19 +22,22 @@ TENANT_POLICY, SYSTEM_POLICY = "tenant_rows", "system_rows"
 # What the policy compares on shared tables that have no tenant_id of their own.
 SHARED_EXPRESSIONS = {
     "tenants_tenant": f"id = {SETTING}",
-    "tenants_user": (
-        "EXISTS (SELECT 1 FROM public.tenants_membership m"
-        f" WHERE m.user_id = tenants_user.id AND m.tenant_id = {SETTING})"
-    ),
+    "tenants_user": f"id IN (SELECT m.user_id FROM public.tenants_membership m WHERE m.tenant_id = {SETTING})",  # noqa: S608
 }
 # Shared tables without any tenant's data; the application may only read them.
-READ_ONLY_SHARED = ("django_content_type", "auth_permission", "auth_group", "auth_group_permissions", "django_migrations")
+READ_ONLY_SHARED = (
+    "django_content_type",
+    "auth_permission",
+    "auth_group",
+    "auth_group_permissions",
+    "django_migrations",
+)
 # Shared tables only the system role may use.
 SYSTEM_ONLY = ("core_processheartbeat",)
 # An event never changes; numbering is the system role's.
 APPEND_ONLY = ("core_event",)
 
-Connection = psycopg.Connection[tuple[object, ...]]
+Connection = psycopg.Connection[tuple[Any, ...]]
 
 
 @contextmanager
@@ -53,14 +57,15 @@ def schema_exists(connection: Connection, schema: str) -> bool:
 def _tables(connection: Connection, schema: str) -> list[str]:
     rows = connection.execute(
         "SELECT relname FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace"
-        " WHERE n.nspname = %s AND c.relkind IN ('r', 'p') ORDER BY relname", [schema],
+        " WHERE n.nspname = %s AND c.relkind IN ('r', 'p') ORDER BY relname",
+        [schema],
     ).fetchall()
     return [str(row[0]) for row in rows]
 
 
 def _policy(schema: str, table: str, name: str, role: str, expression: str) -> list[sql.Composed]:
     where = sql.Identifier(schema, table)
-    body = sql.SQL(expression)  # type: ignore[arg-type]  # built from constants and a UUID above
+    body = sql.SQL(expression)
     return [
         sql.SQL("DROP POLICY IF EXISTS {} ON {}").format(sql.Identifier(name), where),
         sql.SQL("CREATE POLICY {} ON {} TO {} USING ({}) WITH CHECK ({})").format(
@@ -86,7 +91,8 @@ def secure_shared_tables(connection: Connection) -> None:
         sql.SQL("GRANT USAGE ON SCHEMA public TO {}, {}").format(sql.Identifier(APP_ROLE), sql.Identifier(SYSTEM_ROLE))
     )
     with_tenant = {
-        str(row[0]) for row in connection.execute(
+        str(row[0])
+        for row in connection.execute(
             "SELECT table_name FROM information_schema.columns WHERE table_schema = 'public' AND column_name = 'tenant_id'"
         ).fetchall()
     }
@@ -120,17 +126,23 @@ def secure_shared_tables(connection: Connection) -> None:
 def secure_tenant_schema(connection: Connection, ref: TenantRef) -> None:
     """Row-level security with this tenant's literal, and the application's grants, on every table of its schema."""
     schema, app = sql.Identifier(ref.schema), sql.Identifier(APP_ROLE)
-    _run(connection, [
-        sql.SQL("REVOKE ALL ON SCHEMA {} FROM PUBLIC").format(schema),
-        sql.SQL("GRANT USAGE ON SCHEMA {} TO {}").format(schema, app),
-    ])
+    _run(
+        connection,
+        [
+            sql.SQL("REVOKE ALL ON SCHEMA {} FROM PUBLIC").format(schema),
+            sql.SQL("GRANT USAGE ON SCHEMA {} TO {}").format(schema, app),
+        ],
+    )
     for table in _tables(connection, ref.schema):
         rights = "SELECT" if table == "django_migrations" else "SELECT, INSERT, UPDATE, DELETE"
-        _run(connection, [
-            _force(ref.schema, table),
-            *_policy(ref.schema, table, TENANT_POLICY, APP_ROLE, f"{SETTING} = '{ref.id}'::uuid"),
-            sql.SQL("GRANT {} ON {} TO {}").format(sql.SQL(rights), sql.Identifier(ref.schema, table), app),
-        ])
+        _run(
+            connection,
+            [
+                _force(ref.schema, table),
+                *_policy(ref.schema, table, TENANT_POLICY, APP_ROLE, f"{SETTING} = '{ref.id}'::uuid"),
+                sql.SQL("GRANT {} ON {} TO {}").format(sql.SQL(rights), sql.Identifier(ref.schema, table), app),
+            ],
+        )
     connection.execute(sql.SQL("GRANT USAGE ON ALL SEQUENCES IN SCHEMA {} TO {}").format(schema, app))
 
 
@@ -152,7 +164,9 @@ def clone_template(ref: TenantRef) -> None:
         if schema_exists(connection, ref.schema):
             return
         if not schema_exists(connection, TEMPLATE_SCHEMA):
-            raise TemplateMissing("Run `manage.py migrate_all` first: it makes the schema that tenants are cloned from.")
+            raise TemplateMissing(
+                "Run `manage.py migrate_all` first: it makes the schema that tenants are cloned from."
+            )
         connection.execute(sql.SQL("CREATE SCHEMA {}").format(sql.Identifier(ref.schema)))
         _copy_tables(connection, ref.schema)
         secure_tenant_schema(connection, ref)
@@ -168,7 +182,8 @@ def _copy_tables(connection: Connection, schema: str) -> None:
         "SELECT c.relname, k.conname, k.contype, pg_get_constraintdef(k.oid) FROM pg_constraint k"
         " JOIN pg_class c ON c.oid = k.conrelid JOIN pg_namespace n ON n.oid = c.relnamespace"
         " WHERE n.nspname = %s AND k.contype IN ('p', 'u', 'c', 'x', 'f')"
-        " ORDER BY array_position(ARRAY['p','u','x','c','f'], k.contype::text)", [TEMPLATE_SCHEMA],
+        " ORDER BY array_position(ARRAY['p','u','x','c','f'], k.contype::text)",
+        [TEMPLATE_SCHEMA],
     ).fetchall()
     indexes = connection.execute(
         "SELECT pg_get_indexdef(i.indexrelid) FROM pg_index i JOIN pg_class c ON c.oid = i.indrelid"
@@ -186,12 +201,14 @@ def _copy_tables(connection: Connection, schema: str) -> None:
     for table, name, _, definition in constraints:
         connection.execute(
             sql.SQL("ALTER TABLE {} ADD CONSTRAINT {} {}").format(
-                sql.Identifier(schema, str(table)), sql.Identifier(str(name)), sql.SQL(str(definition))  # type: ignore[arg-type]
+                sql.Identifier(schema, str(table)),
+                sql.Identifier(str(name)),
+                sql.SQL(str(definition)),
             )
         )
     for (definition,) in indexes:
         moved = str(definition).replace(f" ON {TEMPLATE_SCHEMA}.", f" ON {schema}.", 1)
-        connection.execute(sql.SQL(moved))  # type: ignore[arg-type]  # PostgreSQL's own definition
+        connection.execute(sql.SQL(moved))
     connection.execute(
         sql.SQL("INSERT INTO {} (app, name, applied) SELECT app, name, applied FROM {} ORDER BY id").format(
             sql.Identifier(schema, "django_migrations"), sql.Identifier(TEMPLATE_SCHEMA, "django_migrations")

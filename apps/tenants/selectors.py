@@ -103,7 +103,8 @@ def principal_for_key(raw: str) -> Principal:
     with in_system("key resolution"):
         key = (
             ApiKey.objects.select_related("tenant").filter(prefix=prefix, tenant__status=TenantStatus.ACTIVE).first()
-            if kind == "cyb" else None
+            if kind == "cyb"
+            else None
         )
         given = hash_secret(secret)
         known = hmac.compare_digest(given, key.secret_hash if key else hash_secret(""))
@@ -125,7 +126,8 @@ def tenant_by_slug(slug: str) -> TenantRef:
         row = Tenant.objects.filter(slug=slug, status=TenantStatus.ACTIVE).first()
     if row is None:
         raise UnknownTenant(f"There is no active tenant {slug!r}. `manage.py tenant list` shows them.")
-    return row.ref
+    ref: TenantRef = row.ref
+    return ref
 
 
 def tenant_by_id(tenant_id: UUID) -> TenantRef:
@@ -134,7 +136,8 @@ def tenant_by_id(tenant_id: UUID) -> TenantRef:
         row = Tenant.objects.filter(pk=tenant_id, status=TenantStatus.ACTIVE).first()
     if row is None:
         raise UnknownTenant("There is no such active tenant.")
-    return row.ref
+    ref: TenantRef = row.ref
+    return ref
 
 
 def active_tenants() -> list[TenantRef]:

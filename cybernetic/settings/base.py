@@ -4,7 +4,7 @@ from pathlib import Path
 from typing import Any
 
 from cybernetic.settings import env
-from cybernetic.settings.unfold import UNFOLD as UNFOLD
+from cybernetic.settings.unfold import UNFOLD  # noqa: F401  # read by django-unfold
 
 BASE_DIR = Path(__file__).resolve().parent.parent.parent
 
@@ -127,6 +127,15 @@ ORIGINAL_BACKEND = "django.db.backends.postgresql"
 # --- Valkey and the broker: they carry wake-ups, limits and caches; PostgreSQL holds the truth ---------------------------
 REDIS_URL = env.text("REDIS_URL", "redis://localhost:6379/0")
 CELERY_BROKER_URL = env.text("CELERY_BROKER_URL", "redis://localhost:6379/1")
+
+# --- Content in, models ----------------------------------------------------------------------------------------------
+EGRESS_ALLOW_CIDRS = env.networks("EGRESS_ALLOW_CIDRS")
+EMBEDDING_MODEL = env.text("EMBEDDING_MODEL", "")
+LLM_MODEL = env.text("LLM_MODEL", "")
+LLM_API_BASE = env.text("LLM_API_BASE", "")
+LLM_API_KEY = env.text("LLM_API_KEY", "")
+LLM_TIMEOUT_S = env.number("LLM_TIMEOUT_S", 60)
+LLM_MAX_OUTPUT_TOKENS = env.integer("LLM_MAX_OUTPUT_TOKENS", 800, minimum=1)
 
 # --- HTTP ----------------------------------------------------------------------------------------------------------
 STATIC_URL = "/static/"

@@ -65,14 +65,18 @@ def networks(name: str) -> tuple[IPv4Network | IPv6Network, ...]:
     try:
         return tuple(ip_network(part) for part in words(name))
     except ValueError as error:
-        raise ImproperlyConfigured(f"{name} must be CIDR blocks like 10.0.0.0/8, separated by commas: {error}") from None
+        raise ImproperlyConfigured(
+            f"{name} must be CIDR blocks like 10.0.0.0/8, separated by commas: {error}"
+        ) from None
 
 
 def database(name: str, default: str | None = None) -> dict[str, Any]:
     """Django's connection settings from postgresql://USER:PASSWORD@HOST:PORT/NAME, or ?host=/socket/folder."""
     url = urlsplit(text(name, default))
     if url.scheme not in {"postgresql", "postgres"}:
-        raise ImproperlyConfigured(f"{name} must look like postgresql://USER:PASSWORD@HOST:PORT/NAME, not {url.scheme}://...")
+        raise ImproperlyConfigured(
+            f"{name} must look like postgresql://USER:PASSWORD@HOST:PORT/NAME, not {url.scheme}://..."
+        )
     query = dict(parse_qsl(url.query))
     return {
         "NAME": unquote(url.path.lstrip("/")) or "cybernetic",

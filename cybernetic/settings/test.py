@@ -4,7 +4,7 @@ import os
 
 os.environ.setdefault("CYBERNETIC_SECRET_KEY", "test-secret-key-of-no-value-outside-the-suite")
 
-from cybernetic.settings.base import *  # noqa: E402
+from cybernetic.settings.base import *
 
 STORAGES = {
     "default": {"BACKEND": "django.core.files.storage.FileSystemStorage"},

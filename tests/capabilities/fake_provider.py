@@ -50,7 +50,7 @@ class _Handler(BaseHTTPRequestHandler):
     state: FakeProvider
     protocol_version = "HTTP/1.1"
 
-    def log_message(self, format: str, *args: Any) -> None:  # noqa: A002  # the base class names it
+    def log_message(self, format: str, *args: Any) -> None:
         """Silent."""
 
     def do_POST(self) -> None:
@@ -115,4 +115,5 @@ def _embeddings(body: dict[str, Any]) -> dict[str, Any]:
         {"object": "embedding", "index": index, "embedding": [float(len(text)), 3.0, 4.0]}
         for index, text in enumerate(body["input"])
     ]
-    return {"object": "list", "model": body["model"], "data": rows[::-1], "usage": {"prompt_tokens": 1, "total_tokens": 1}}
+    usage = {"prompt_tokens": 1, "total_tokens": 1}
+    return {"object": "list", "model": body["model"], "data": rows[::-1], "usage": usage}

@@ -76,7 +76,9 @@ def test_a_unique_key_gives_the_waiting_job(two_tenants: tuple[TenantRef, Tenant
     assert put(a, "ok", _unique_key="k") != first
 
 
-@pytest.mark.parametrize(("mode", "runs", "code"), [("flaky", 3, "flaky"), ("bug", 3, "job_error"), ("refused", 1, "refused")])
+@pytest.mark.parametrize(
+    ("mode", "runs", "code"), [("flaky", 3, "flaky"), ("bug", 3, "job_error"), ("refused", 1, "refused")]
+)
 def test_failures_are_retried_as_far_as_they_deserve(
     tenant: TenantRef, drain: Callable[[TenantRef], int], mode: str, runs: int, code: str
 ) -> None:

@@ -61,7 +61,8 @@ def test_another_schema_named_outright_shows_nothing(two_tenants: Two) -> None:
         with pytest.raises(ProgrammingError), transaction.atomic():
             cursor.execute(
                 f'INSERT INTO "{b.schema}".content_source (id, kind, name, uri, state, pause_reason, created_at)'
-                " VALUES (%s, 'web', 'x', 'x', 'active', '', now())", [uuid4()],
+                " VALUES (%s, 'web', 'x', 'x', 'active', '', now())",
+                [uuid4()],
             )
 
 
@@ -109,7 +110,8 @@ def test_every_table_is_under_forced_row_level_security(tenant: TenantRef) -> No
             "SELECT n.nspname || '.' || c.relname FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace"
             " WHERE c.relkind = 'r' AND n.nspname IN (%s, 'public') AND NOT (c.relrowsecurity AND c.relforcerowsecurity)"
             " AND c.relname NOT IN ('django_content_type', 'auth_permission', 'auth_group', 'auth_group_permissions',"
-            " 'django_migrations')", [tenant.schema],
+            " 'django_migrations')",
+            [tenant.schema],
         )
         assert cursor.fetchall() == []
         cursor.execute(

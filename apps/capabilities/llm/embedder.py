@@ -1,4 +1,4 @@
-"""Embeddings from any LiteLLM provider, for EMBEDDING_MODEL="litellm:<model>". Nothing is imported until one is asked."""
+"""Embeddings from any LiteLLM provider, for EMBEDDING_MODEL="litellm:<model>". LiteLLM is imported on the first one."""
 
 import re
 import threading

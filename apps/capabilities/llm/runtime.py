@@ -1,7 +1,7 @@
 """One event loop on one thread per process, for everything that talks to a provider.
 
-LiteLLM caches its HTTP clients per event loop and costs 12-26 ms per call when each call brings a new one (measured), so
-workers and the web process share this loop; it also keeps LiteLLM's CPU work per chunk off the loop that serves streams.
+LiteLLM keeps its HTTP clients per event loop and costs 12-26 ms per call when each call brings a new one (measured),
+so workers and the web process use this loop; it also keeps LiteLLM's work per chunk off the loop that serves streams.
 """
 
 import asyncio

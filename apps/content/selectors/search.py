@@ -217,9 +217,7 @@ def labelled_chunks(filters: SearchFilters, *, limit: int) -> list[LabelledChunk
     return [LabelledChunk(*row) for row in rows]
 
 
-def hit_rows(
-    hits: Sequence[tuple[UUID, int]], filters: SearchFilters, *, with_text: int, limit: int
-) -> list[HitRow]:
+def hit_rows(hits: Sequence[tuple[UUID, int]], filters: SearchFilters, *, with_text: int, limit: int) -> list[HitRow]:
     """The live containers of (blob, chunk) hits, in the hits' order: equal content in two sources is two containers.
 
     The chunk's text comes with the first `with_text` hits; the other rows are for counting.

@@ -5,7 +5,7 @@
 
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Literal
 from uuid import UUID
 
@@ -13,10 +13,10 @@ from apps.capabilities import llm
 from apps.content.events import ChatAnswered
 from apps.content.models import Conversation, Message
 from apps.content.retrieval_conf import retrieval_settings
-from apps.content.selectors.conversations import conversation_visible_to, messages_of_conversation
-from apps.content.selectors.search import HitRow, SearchFilters, hit_rows
+from apps.content.selectors.conversations import ConversationNotFound, conversation_visible_to, messages_of_conversation
+from apps.content.selectors.search import HitRow, SearchFilters, hit_rows, neighbours
 from apps.content.services.fusion import fuse_chunks
-from apps.content.services.highlighting import Highlight, best_sentences, stem, supporting_sentence, words
+from apps.content.services.highlighting import Highlight, best_sentences, supporting_sentence, words
 from apps.content.services.prompting import MAX_HISTORY_TURNS, QuotedPassage, Turn
 from apps.content.services.retrieval import Retrieved, checked_query, retrieve
 from apps.core.errors import DomainError
@@ -40,12 +40,12 @@ _FOLLOW_UP = re.compile(
     re.IGNORECASE,
 )
 _SMALL_WORDS = frozenset(
-    stem(word)
-    for word in (
-        "a an and are as at be been but by can could did do does for from had has have how i if in is it its me my no not "
-        "of on or our should so such than that the their them then there these they this those to too was we were what "
-        "when where which who why will with would you your about also more please tell explain show give"
-    ).split()
+    lexeme
+    for lexeme, _, _ in words(
+        "a an and are as at be been but by can could did do does for from had has have how i if in is it its me my no"
+        " not of on or our should so such than that the their them then there these they this those to too was we were what"
+        " when where which who why will with would you your about also more please tell explain show give"
+    )
 )
 
 
@@ -61,6 +61,7 @@ class Passage:
     """One numbered source of an answer: a chunk of one document. `text == normalised_text[start:end]`."""
 
     n: int
+    chunk_id: int
     container_id: UUID
     document_id: UUID
     title: str
@@ -142,6 +143,8 @@ def prepare_answer(*, message: str, principal: str, conversation_id: UUID | None
     query = retrieval_query(plain, history, max_chars=options.max_query_chars)
     retrieved = retrieve(query, SearchFilters(), want=options.passages)
     passages = _passages(retrieved)
+    if llm.configured():
+        passages = _widened(passages)
     return AnswerPlan(
         conversation_id=conversation.pk,
         question=question,
@@ -152,9 +155,7 @@ def prepare_answer(*, message: str, principal: str, conversation_id: UUID | None
     )
 
 
-def _conversation(
-    principal: str, conversation_id: UUID | None, question: str
-) -> tuple[Conversation, list[Turn]]:
+def _conversation(principal: str, conversation_id: UUID | None, question: str) -> tuple[Conversation, list[Turn]]:
     if conversation_id is None:
         return Conversation.objects.create(principal=principal, title=_title(question)), []
     conversation = conversation_visible_to(principal, conversation_id)
@@ -195,9 +196,9 @@ def is_relevant(retrieved: Retrieved) -> bool:
 
 def _passages(retrieved: Retrieved) -> tuple[Passage, ...]:
     options = retrieval_settings()
-    chunks = fuse_chunks(
-        retrieved.text, retrieved.vector, options.weights, per_blob=options.passages_per_document
-    )[: options.passages * 2]
+    chunks = fuse_chunks(retrieved.text, retrieved.vector, options.weights, per_blob=options.passages_per_document)[
+        : options.passages * 2
+    ]
     rows = hit_rows(
         [(chunk.blob_id, chunk.chunk_id) for chunk in chunks], SearchFilters(), with_text=len(chunks), limit=200
     )
@@ -208,6 +209,7 @@ def _passages(retrieved: Retrieved) -> tuple[Passage, ...]:
     return tuple(
         Passage(
             n=n,
+            chunk_id=row.chunk_id,
             container_id=row.container_id,
             document_id=row.document_id,
             title=row.title,
@@ -220,6 +222,16 @@ def _passages(retrieved: Retrieved) -> tuple[Passage, ...]:
         )
         for n, row in enumerate(chosen, start=1)
     )
+
+
+def _widened(passages: tuple[Passage, ...]) -> tuple[Passage, ...]:
+    """For a model, the best passages come with the text around them: chunks are cut for searching, not for reading."""
+    spans = neighbours([passage.chunk_id for passage in passages[: retrieval_settings().widened_passages]])
+    widened = []
+    for passage in passages:
+        start, end, text = spans.get(passage.chunk_id, (passage.start, passage.end, passage.text))
+        widened.append(replace(passage, start=start, end=end, text=text))
+    return tuple(widened)
 
 
 def citation_for(plan: AnswerPlan, n: int, claim: str) -> Citation:
@@ -278,6 +290,8 @@ def record_partial(*, conversation_id: UUID, text: str, citations: Sequence[Cita
 
 
 def _store(conversation_id: UUID, text: str, mode: str, citations: Sequence[Citation], model: str) -> Message:
+    if not Conversation.objects.select_for_update().filter(pk=conversation_id).exists():
+        raise ConversationNotFound("The conversation was deleted while it was answered.")
     message = Message.objects.create(
         conversation_id=conversation_id,
         role=Message.Role.ASSISTANT,

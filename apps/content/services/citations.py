@@ -13,7 +13,8 @@ from apps.content.services.highlighting import sentences
 MAX_HELD_CHARS = 700
 CLAIM_WINDOW_CHARS = 600
 _CITATION = re.compile(r"\[\s*(\d{1,3}(?:\s*[,;]\s*\d{1,3})*)\s*\]")
-_LINK = re.compile(r"(!?)\[([^\[\]\n]{0,200})\]\(\s*<?([^()\s<>]*(?:\([^()\s]*\)[^()\s<>]*)*)>?(?:\s+\"[^\"\n]*\")?\s*\)")
+_URL = r"[^()\s<>]*(?:\([^()\s]*\)[^()\s<>]*)*"
+_LINK = re.compile(rf"(!?)\[([^\[\]\n]{{0,200}})\]\(\s*<?({_URL})>?(?:\s+\"[^\"\n]*\")?\s*\)")
 _OPEN = re.compile(r"!?\[[^\[\]\n]{0,200}(?:\](?:\([^\n]{0,450})?)?\Z")
 _INTERESTING = re.compile(r"[ \t]*!?\[|[ \t]+\Z|!\Z|`+")
 

@@ -38,7 +38,7 @@ class MultiPartParser(DrfMultiPartParser):
 
     def parse(
         self, stream: IO[Any], media_type: str | None = None, parser_context: Mapping[str, Any] | None = None
-    ) -> DataAndFiles[Any, Any]:
+    ) -> "DataAndFiles[Any, Any]":
         try:
             return super().parse(stream, media_type, parser_context)
         except MultiPartParserError:

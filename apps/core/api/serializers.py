@@ -8,6 +8,7 @@ from rest_framework.exceptions import ErrorDetail
 from rest_framework.request import Request
 
 PAGING_PARAMETERS = frozenset({"limit", "cursor"})
+LIST_FIELDS = (serializers.ListField, serializers.MultipleChoiceField, serializers.ManyRelatedField)
 S = TypeVar("S", bound="StrictSerializer")
 
 
@@ -35,11 +36,18 @@ def read_body(request: Request, serializer: type[S]) -> dict[str, Any]:
 def read_query(request: Request, serializer: type[S]) -> dict[str, Any]:
     """The query string's filters, checked by `serializer`; paging parameters are left to the paginator.
 
-    A parameter given more than once becomes a list where the field takes one.
+    A parameter may be repeated only where its field takes a list.
     """
     given = request.query_params.copy()
     for name in PAGING_PARAMETERS:
         given.pop(name, None)
     checked = serializer(data=given)
+    repeated = [
+        name for name in given if len(given.getlist(name)) > 1 and not isinstance(checked.fields.get(name), LIST_FIELDS)
+    ]
+    if repeated:
+        raise serializers.ValidationError(
+            {name: [ErrorDetail("Give this parameter once.", code="parameter_repeated")] for name in repeated}
+        )
     checked.is_valid(raise_exception=True)
     return dict(checked.validated_data)

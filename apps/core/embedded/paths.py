@@ -7,6 +7,7 @@ import socket
 import stat
 from contextlib import suppress
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 
 from apps.core.embedded.errors import StartFailed
@@ -16,7 +17,7 @@ MARKER = ".cybernetic"
 _OWN_ENTRIES = frozenset(
     {"run", "logs", "postgres", "valkey", "storage", "indexes", "models", "beat", "static", "media"}
 )
-# sun_path holds 108 bytes with its final NUL on Linux, 104 on macOS; the longest name in the folder is PostgreSQL's lock.
+# sun_path holds 108 bytes with its final NUL on Linux, 104 on macOS; the longest name is PostgreSQL's lock.
 _SOCKET_PATH_BYTES = 103
 _LONGEST_SOCKET = "/db/.s.PGSQL.5432.lock"
 _PLAIN = re.compile(r"[A-Za-z0-9/._-]+")
@@ -64,6 +65,7 @@ class DataDir:
     def env_shell(self) -> Path:
         return self.root / "env"
 
+    @cached_property
     def run(self) -> Path:
         """The folder of the Unix sockets: inside the data directory, or a short one where that path does not fit."""
         inside = self.root / "run"
@@ -96,13 +98,14 @@ class DataDir:
             ) from None
         except OSError as error:
             raise StartFailed(
-                f"The data directory {self.root} cannot be written ({error.strerror}): free or repair it, run as its owner, or set CYBERNETIC_DATA_DIR."
+                f"The data directory {self.root} cannot be written ({error.strerror}): "
+                "free or repair it, run as its owner, or set CYBERNETIC_DATA_DIR."
             ) from error
-        make_private(self.run(), mode=searchable)
+        make_private(self.run, mode=searchable)
 
     def remove_outside_run(self) -> None:
         """Take back a socket folder that had to be made outside the data directory, once it is empty."""
-        run = self.run()
+        run = self.run
         if run.parent != self.root:
             with suppress(OSError):
                 (run / "db").rmdir()
@@ -111,12 +114,18 @@ class DataDir:
     def _claim(self) -> None:
         marker = self.root / MARKER
         if marker.exists():
+            owner = marker.stat().st_uid
+            if owner != os.geteuid():
+                raise StartFailed(
+                    f"{self.root} belongs to user id {owner}: run as that user or set CYBERNETIC_DATA_DIR."
+                )
             with marker.open("a"):  # the same error as any later write, before anything has started
                 return
         strangers = sorted(entry.name for entry in self.root.iterdir() if entry.name not in _OWN_ENTRIES)
         if strangers and self.root != REPOSITORY / "var":
             raise StartFailed(
-                f"{self.root} already holds other files ({strangers[0]}): set CYBERNETIC_DATA_DIR to a new or empty folder."
+                f"{self.root} already holds other files ({strangers[0]}): "
+                "set CYBERNETIC_DATA_DIR to a new or empty folder."
             )
         marker.write_text("Data of a Cybernetic installation. `make reset` removes this folder.\n")
 

@@ -15,7 +15,7 @@ import psycopg
 
 from apps.core.embedded import roles
 from apps.core.embedded.binaries import POSTGRES_MAJOR, postgres_bin
-from apps.core.embedded.children import RunAs, child_setup, give
+from apps.core.embedded.children import RunAs, child_setup, give, make_socket_dir
 from apps.core.embedded.errors import StartFailed
 from apps.core.embedded.logs import last_line
 from apps.core.embedded.paths import DataDir
@@ -43,7 +43,7 @@ class Postgres:
 
     @property
     def socket_dir(self) -> Path:
-        return self.files.run() / "db"
+        return self.files.run / "db"
 
     @property
     def log(self) -> Path:
@@ -69,18 +69,14 @@ class Postgres:
         return f"postgresql://{user}:{quote(password, safe='')}@/{database}?host={quote(str(self.socket_dir))}"
 
     def prepare(self, admin_password: str) -> None:
-        """Create the cluster on first use. A creation cut short leaves nothing that a later one could mistake for a cluster.
+        """Create the cluster on first use. A creation cut short leaves nothing that looks like a cluster.
 
         Raises StartFailed when the folder is damaged, another version's, or another user's.
         """
-        self.socket_dir.mkdir(exist_ok=True)
-        give(self.socket_dir, self.run_as)
-        self.socket_dir.chmod(0o700)
+        make_socket_dir(self.socket_dir, self.run_as)
         cluster = self.files.postgres
         if cluster.exists() and not self._readable_version():
-            raise StartFailed(
-                f"{cluster} is not a complete database: restore it from a backup, or `make reset` to start over."
-            )
+            raise StartFailed(f"{cluster} is not a complete database: restore a backup, or `make reset` to start over.")
         if not cluster.exists():
             self._initdb(admin_password)
 
@@ -104,7 +100,7 @@ class Postgres:
         shutil.rmtree(fresh, ignore_errors=True)
         fresh.mkdir(mode=0o700)
         give(fresh, self.run_as)
-        descriptor, name = tempfile.mkstemp(dir=self.files.run())
+        descriptor, name = tempfile.mkstemp(dir=self.files.run)
         password_file = Path(name)
         try:
             with os.fdopen(descriptor, "w") as file:
@@ -137,7 +133,8 @@ class Postgres:
         except psycopg.OperationalError as error:
             if "password authentication failed" in str(error):
                 raise StartFailed(
-                    f"The database does not accept the password in {self.files.secrets}: restore that file, or `make reset` to start over."
+                    f"The database does not accept the password in {self.files.secrets}: "
+                    "restore that file, or `make reset` to start over."
                 ) from error
             return False
 
@@ -148,7 +145,7 @@ class Postgres:
 
 
 def stale_lock(log: Path, log_start: int) -> bool:
-    """After a kill -9 the old pid may linger for seconds; PostgreSQL itself clears its postmaster.pid then, we never do."""
+    """After a kill -9 the old pid may linger for seconds; PostgreSQL then clears its postmaster.pid, we never do."""
     return "postmaster.pid" in last_line(log, start=log_start, marks=("FATAL:",))
 
 

@@ -55,7 +55,8 @@ def check_disk(folder: Path) -> None:
         ) from error
     if free < _NEEDED_BYTES:
         raise StartFailed(
-            f"The disk of {folder} has only {free // 10**6} MB free and {_NEEDED_BYTES // 10**6} MB are needed: free some, or set CYBERNETIC_DATA_DIR to another disk."
+            f"The disk of {folder} has only {free // 10**6} MB free and {_NEEDED_BYTES // 10**6} MB are needed: "
+            "free some, or set CYBERNETIC_DATA_DIR to another disk."
         )
 
 

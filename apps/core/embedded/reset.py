@@ -20,7 +20,7 @@ def remove_data(files: DataDir, talk: Talk, *, agreed: bool) -> None:
     if not agreed and not _agrees(files):
         raise StartFailed("Nothing was removed. (`make reset YES=1` removes without asking.)")
     stop_running(files, talk)
-    shutil.rmtree(files.run(), ignore_errors=True)
+    shutil.rmtree(files.run, ignore_errors=True)
     shutil.rmtree(files.root)
     talk.line(f"Removed {files.root} with its database, documents, indexes, logs and passwords.")
     if os.environ.get("DATABASE_URL"):

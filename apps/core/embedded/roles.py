@@ -1,4 +1,4 @@
-"""Database roles: migrations own, the application and the system door are unprivileged, so row-level security binds them."""
+"""Database roles: migrations own; the application and the system door are unprivileged, so row security binds them."""
 
 from dataclasses import dataclass
 
@@ -21,7 +21,7 @@ class RolePasswords:
 
 
 def ensure_roles(admin_dsn: str, passwords: RolePasswords) -> None:
-    """Create or correct the three roles and the `vector` extension in the database `admin_dsn` names. Safe to run again.
+    """Create or correct the three roles, and the `vector` extension in the database of `admin_dsn`. Safe to repeat.
 
     The owner may create schemas there; the other two may connect and see schema public, migrations grant the rest.
     Raises StartFailed when that user may not create roles or extensions.
@@ -49,7 +49,7 @@ def ensure_roles(admin_dsn: str, passwords: RolePasswords) -> None:
 def ensure_embedded_database(
     admin_dsn: str, passwords: RolePasswords, *, owner_creates_databases: bool = False
 ) -> None:
-    """Prepare the embedded server: `vector` in template1, the roles, and the database `cybernetic` owned by its owner."""
+    """Prepare the embedded server: `vector` in template1, the roles, and the database `cybernetic`."""
     with psycopg.connect(admin_dsn, dbname="template1", autocommit=True) as connection:
         _ensure_extension(connection)
         _ensure_roles(connection, passwords)
@@ -82,7 +82,8 @@ def _ensure_roles(connection: psycopg.Connection, passwords: RolePasswords) -> N
     ).fetchone()
     if unsafe is not None:
         raise StartFailed(
-            f"The role {unsafe[0]} bypasses row-level security there: `alter role {unsafe[0]} nosuperuser nobypassrls noreplication`."
+            f"The role {unsafe[0]} bypasses row-level security there: "
+            f"`alter role {unsafe[0]} nosuperuser nobypassrls noreplication`."
         )
 
 

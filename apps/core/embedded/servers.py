@@ -1,4 +1,4 @@
-"""PostgreSQL and Valkey alone, without the platform's own processes: what tests, benchmarks and one-off scripts need."""
+"""PostgreSQL and Valkey alone, without the platform's own processes: for tests, benchmarks and one-off scripts."""
 
 import os
 import signal
@@ -29,13 +29,13 @@ _STOP_TIMEOUT_S = 20
 
 def describe_servers(files: DataDir, *, durable: bool = True) -> tuple[Postgres, Valkey]:
     """Both servers of a data directory, with the user they run as. Touches nothing."""
-    needed = [files.postgres, files.run() / "db", postgres_bin() / "postgres", valkey_server()]
+    needed = [files.postgres, files.run / "db", postgres_bin() / "postgres", valkey_server()]
     run_as = server_user(files.postgres, needed)
     return Postgres(files, run_as, durable), Valkey(files, run_as)
 
 
 class EmbeddedServers:
-    """Both servers as children of this process; they die with it, however it ends (on Linux). Start from the main thread.
+    """Both servers as children of this process, dying with it (on Linux). Start them from the main thread.
 
     with EmbeddedServers(Path("var")) as environment: ...
     `admin_url` is the superuser's, for creating and dropping databases.

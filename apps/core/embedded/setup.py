@@ -57,9 +57,14 @@ def remember(files: DataDir, wanted: str, login: Login) -> None:
 
 
 async def manage(
-    files: DataDir, environment: Mapping[str, str], run_id: str, *arguments: str, tell: Callable[[str], None]
+    files: DataDir,
+    environment: Mapping[str, str],
+    run_id: str,
+    *arguments: str,
+    tell: Callable[[str], None],
+    role: str = "app",
 ) -> str:
-    """Run one management command as the database owner and return its standard output.
+    """Run one management command in the database role `role` and return its standard output.
 
     Raises StartFailed with the last line it wrote. Cancelling ends the command and everything it started.
     """
@@ -69,7 +74,7 @@ async def manage(
     try:
         process = await asyncio.create_subprocess_exec(
             sys.executable, str(REPOSITORY / "manage.py"), *arguments,
-            cwd=REPOSITORY, env={**environment, "CYBERNETIC_DB_ROLE": "owner", RUN_MARK: run_id},
+            cwd=REPOSITORY, env={**environment, "CYBERNETIC_DB_ROLE": role, RUN_MARK: run_id},
             stdin=asyncio.subprocess.DEVNULL, stdout=asyncio.subprocess.PIPE, stderr=descriptor,
             start_new_session=True, preexec_fn=child_setup(signal.SIGTERM),
         )  # fmt: skip
@@ -97,7 +102,7 @@ async def run_setup(
 ) -> Login:
     """Migrate, collect static files, and create the demo tenant with its documentation queued for ingestion."""
     with step("Database migrations") as shown:
-        await manage(files, environment, run_id, "migrate_all", tell=shown.tell)
+        await manage(files, environment, run_id, "migrate_all", tell=shown.tell, role="owner")
     with step("Static files") as shown:
         await manage(files, environment, run_id, "collectstatic", "--noinput", "--verbosity", "0", tell=shown.tell)
     with step("Demo tenant and documentation") as shown:

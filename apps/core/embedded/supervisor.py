@@ -48,7 +48,7 @@ class _Kept:
 
 
 class Supervisor:
-    """Runs services until stopped. Everything happens in the main thread: the kernel ties children to their spawning thread."""
+    """Runs services until stopped, all from the main thread: the kernel ties children to their spawning thread."""
 
     def __init__(self, state: Path, run_id: str, report: Callable[[str], None]) -> None:
         self._state = state

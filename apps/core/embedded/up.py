@@ -137,6 +137,7 @@ class Platform:
 
     async def _embedded_cache(self, valkey: Valkey) -> None:
         with self._talk.step("Valkey 9") as shown:
+            self._supervisor.announce_exits = False
             self._supervisor.start(plan.valkey_service(valkey))
 
             def failed() -> str | None:
@@ -145,6 +146,7 @@ class Platform:
                 )
 
             await self._until(valkey.answers, failed, shown.tell, _SERVER_START_S, "Valkey")
+            self._supervisor.announce_exits = True
 
     async def _set_up(self, variables: dict[str, str], credentials: Credentials, *, outside: bool) -> setup.Login:
         demo_password = os.environ.get("CYBERNETIC_DEMO_PASSWORD") or credentials.demo_password

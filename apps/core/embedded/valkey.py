@@ -6,9 +6,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import redis
+from redis.backoff import NoBackoff
+from redis.retry import Retry
 
 from apps.core.embedded.binaries import valkey_server
-from apps.core.embedded.children import RunAs, child_setup, give
+from apps.core.embedded.children import RunAs, child_setup, give, make_socket_dir
 from apps.core.embedded.logs import last_line
 from apps.core.embedded.paths import DataDir
 
@@ -24,7 +26,7 @@ class Valkey:
 
     @property
     def socket(self) -> Path:
-        return self.files.run() / "db" / "valkey.sock"
+        return self.files.run / "db" / "valkey.sock"
 
     @property
     def log(self) -> Path:
@@ -48,14 +50,15 @@ class Valkey:
         return child_setup(STOP_SIGNAL, self.run_as)
 
     def prepare(self) -> None:
-        """Make its folder, and clear the socket a killed server left: whoever holds the data directory's lock owns it."""
+        """Make its folder and clear the socket of a killed server: the data directory's lock makes it ours."""
+        make_socket_dir(self.socket.parent, self.run_as)
         self.files.valkey.mkdir(mode=0o700, exist_ok=True)
         give(self.files.valkey, self.run_as)
         self.socket.unlink(missing_ok=True)
 
     def answers(self) -> bool:
         """Whether it serves now; False while it still loads its file."""
-        client = redis.Redis(unix_socket_path=str(self.socket), socket_timeout=5)
+        client = redis.Redis(unix_socket_path=str(self.socket), socket_timeout=5, retry=Retry(NoBackoff(), 0))
         try:
             return bool(client.ping())
         except (redis.ConnectionError, redis.TimeoutError, redis.BusyLoadingError):

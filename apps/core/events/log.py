@@ -73,7 +73,9 @@ def log_position() -> LogPosition:
     counter = models.EventCounter.objects.get(tenant_id=tenant_id)
     oldest = (
         models.Event.objects.filter(tenant_id=tenant_id, seq__isnull=False)
-        .order_by("seq").values_list("seq", flat=True).first()
+        .order_by("seq")
+        .values_list("seq", flat=True)
+        .first()
     )
     return LogPosition(counter.epoch, oldest or counter.last_seq + 1, counter.last_seq)
 
@@ -102,7 +104,7 @@ def events_after_for(positions: Sequence[tuple[UUID, int]], *, limit: int = 1000
 
 def events_for_correlation(correlation_id: UUID, *, limit: int = 200) -> list[StoredEvent]:
     """Everything one cause led to in the current tenant, oldest first."""
-    rows = models.Event.objects.filter(
-        tenant_id=current_tenant().id, correlation_id=correlation_id
-    ).order_by("occurred_at", "id")[:limit]
+    rows = models.Event.objects.filter(tenant_id=current_tenant().id, correlation_id=correlation_id).order_by(
+        "occurred_at", "id"
+    )[:limit]
     return [_stored(row) for row in rows]

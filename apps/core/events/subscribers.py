@@ -85,7 +85,7 @@ def _deliver_one(cursor: models.EventCursor, target: Subscriber, event: StoredEv
             target.handle(event)
             locked.last_seq, locked.failures, locked.last_error, locked.retry_at = event.seq, 0, "", None
             locked.save()
-    except Exception as error:  # noqa: BLE001  # boundary: a subscriber's bug must not stop the relay
+    except Exception as error:  # boundary: a subscriber's bug must not stop the relay
         log.exception("subscriber %s failed on %s %s", target.name, event.name, event.id)
         cursor.failures += 1
         cursor.last_error = f"{type(error).__name__} on {event.name} {event.id}"

@@ -6,5 +6,13 @@ from apps.core.jobs.registry import QUEUES, job, registered_jobs
 from apps.core.jobs.services import cancel_job, retry_job
 
 __all__ = [
-    "QUEUES", "JobCancelled", "Snooze", "cancel_job", "current_job", "enqueue", "job", "registered_jobs", "retry_job",
+    "QUEUES",
+    "JobCancelled",
+    "Snooze",
+    "cancel_job",
+    "current_job",
+    "enqueue",
+    "job",
+    "registered_jobs",
+    "retry_job",
 ]

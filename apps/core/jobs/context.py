@@ -28,7 +28,7 @@ class LeaseLost(DomainError):
     title = "Lease lost"
 
 
-class Snooze(Exception):  # noqa: N818
+class Snooze(Exception):
     """Try again in `seconds` without using up an attempt (rate limits, a paused source)."""
 
     def __init__(self, seconds: float, reason: str) -> None:

@@ -55,16 +55,12 @@ RETURNING id, state, tenant_id, name, cause_detail
 """
 
 
-
-
 def dispatch_waiting() -> int:
     """Send the ids of due jobs, up to the window of each queue. Raises BrokerError when the broker is away."""
     sent = 0
     for queue, concurrency in QUEUES.items():
         with in_system("job dispatch"), atomic(), connections[SYSTEM_ALIAS].cursor() as cursor:
-            cursor.execute(
-                _PICK_SQL, {"queue": queue, "window": concurrency * WINDOW_FACTOR, "again": REDISPATCH_S}
-            )
+            cursor.execute(_PICK_SQL, {"queue": queue, "window": concurrency * WINDOW_FACTOR, "again": REDISPATCH_S})
             ids = [row[0] for row in cursor.fetchall()]
             if ids:
                 _send(queue, ids)

@@ -79,7 +79,7 @@ class _Leases:
             self._wake.wait(HEARTBEAT_S)
             try:
                 self.renew()
-            except Exception:  # noqa: BLE001  # boundary: the next round tries again
+            except Exception:  # boundary: the next round tries again
                 log.warning("leases not renewed", exc_info=True)
             finally:
                 connections.close_all()
@@ -91,7 +91,9 @@ class _Leases:
             held = [running for running, deadline, _ in self._held.values() if deadline > now]
             overdue = [(running, limit) for running, deadline, limit in self._held.values() if deadline <= now]
         for running, limit in overdue:
-            log.error("job %s %s is over its limit of %s s: its lease is left to expire", running.name, running.id, limit)
+            log.error(
+                "job %s %s is over its limit of %s s: its lease is left to expire", running.name, running.id, limit
+            )
             running.lost = True
         if not held:
             return
@@ -165,7 +167,7 @@ def _execute(claim: _Claim, tenant: TenantRef, handler: JobHandler[Any]) -> None
             _again(running, float(pause), error.code, error.detail, used_attempt=True)
         else:
             _give_up(claim, tenant, handler, JobState.DISCARDED, error.code, error.detail)
-    except Exception as error:  # noqa: BLE001  # boundary: whatever user code raises becomes the job's recorded cause
+    except Exception as error:  # boundary: whatever user code raises becomes the job's recorded cause
         log.exception("job %s %s attempt %s failed", running.name, running.id, running.attempt)
         code = "database_unavailable" if isinstance(error, OperationalError) else "job_error"
         detail = f"{type(error).__name__}: see the worker's log for job {running.id}"
@@ -186,7 +188,10 @@ def _backoff_s(attempt: int) -> float:
 def _finish(running: RunningJob, state: JobState, code: str, detail: str) -> bool:
     """Write the outcome; False when the lease was lost meanwhile."""
     changes: dict[str, Any] = {
-        "state": state, "cause_code": code, "cause_detail": detail[:2000], "finished_at": timezone.now(),
+        "state": state,
+        "cause_code": code,
+        "cause_detail": detail[:2000],
+        "finished_at": timezone.now(),
         "lease_expires_at": None,
     }
     if state == JobState.COMPLETED:
@@ -201,8 +206,12 @@ def _finish(running: RunningJob, state: JobState, code: str, detail: str) -> boo
 def _again(running: RunningJob, seconds: float, code: str, detail: str, *, used_attempt: bool) -> None:
     with in_system("job outcome"):
         models.Job.objects.filter(pk=running.id, fence=running.fence, state="executing").update(
-            state=JobState.RETRYABLE, cause_code=code, cause_detail=detail[:2000], lease_expires_at=None,
-            dispatched_at=None, scheduled_at=timezone.now() + timedelta(seconds=seconds),
+            state=JobState.RETRYABLE,
+            cause_code=code,
+            cause_detail=detail[:2000],
+            lease_expires_at=None,
+            dispatched_at=None,
+            scheduled_at=timezone.now() + timedelta(seconds=seconds),
             attempt=running.attempt if used_attempt else running.attempt - 1,
         )
 

@@ -46,7 +46,8 @@ def enqueue(
             models.Job.objects.bulk_create([row], ignore_conflicts=True)
             existing = (
                 models.Job.objects.filter(tenant_id=tenant_id, unique_key=_unique_key, state__in=models.UNFINISHED)
-                .values_list("id", flat=True).first()
+                .values_list("id", flat=True)
+                .first()
             )
             if existing is not None:
                 row.id = existing
@@ -59,8 +60,13 @@ def enqueue_many(handler: JobHandler[Any], many: list[dict[str, Any]], *, _prior
     tenant_id, correlation_id = current_tenant().id, current_correlation_id()
     rows = [
         models.Job(
-            tenant_id=tenant_id, queue=handler.queue, name=handler.name, args=handler.encode(args),
-            priority=_priority, max_attempts=handler.attempts, correlation_id=correlation_id,
+            tenant_id=tenant_id,
+            queue=handler.queue,
+            name=handler.name,
+            args=handler.encode(args),
+            priority=_priority,
+            max_attempts=handler.attempts,
+            correlation_id=correlation_id,
         )
         for args in many
     ]

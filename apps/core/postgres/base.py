@@ -22,6 +22,8 @@ class DatabaseWrapper(tenants_base.DatabaseWrapper):
     """One connection; `bound_tenant` is what the next query will run as."""
 
     bound_tenant: TenantRef | None
+    search_path_set_schemas: list[str] | None
+    _setting_search_path: bool
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         self.bound_tenant = None
@@ -62,4 +64,3 @@ class DatabaseWrapper(tenants_base.DatabaseWrapper):
             self._setting_search_path = False
             if cursor is None:
                 own.close()
-

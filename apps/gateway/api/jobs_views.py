@@ -5,7 +5,7 @@ from typing import ClassVar
 from uuid import UUID
 
 from django.db.models import QuerySet
-from drf_spectacular.utils import extend_schema
+from drf_spectacular.utils import extend_schema, extend_schema_view
 from rest_framework.generics import ListAPIView, RetrieveAPIView
 from rest_framework.request import Request
 from rest_framework.response import Response
@@ -24,7 +24,9 @@ def jobs_for_tenant() -> QuerySet[Job]:
     return Job.objects.filter(tenant_id=current_tenant().id)
 
 
-@extend_schema(operation_id="jobs_list", summary="Jobs, newest first", parameters=[JobFilterSerializer], tags=["jobs"])
+@extend_schema_view(
+    get=extend_schema(operation_id="jobs_list", summary="Jobs, newest first", parameters=[JobFilterSerializer])
+)
 class JobListView(ListAPIView[Job]):
     queryset = Job.objects.none()
     serializer_class = JobSerializer
@@ -33,7 +35,7 @@ class JobListView(ListAPIView[Job]):
         return jobs_for_tenant().filter(**read_query(self.request, JobFilterSerializer))
 
 
-@extend_schema(operation_id="jobs_retrieve", summary="One job", tags=["jobs"])
+@extend_schema_view(get=extend_schema(operation_id="jobs_retrieve", summary="One job"))
 class JobView(RetrieveAPIView[Job]):
     queryset = Job.objects.none()
     serializer_class = JobSerializer
@@ -51,23 +53,25 @@ class _JobCommandView(APIView):
         return Response(JobSerializer(jobs_for_tenant().get(pk=pk)).data)
 
 
-@extend_schema(
-    operation_id="jobs_retry",
-    summary="Run a discarded, cancelled or quarantined job again",
-    request=None,
-    responses=JobSerializer,
-    tags=["jobs"],
+@extend_schema_view(
+    post=extend_schema(
+        operation_id="jobs_retry",
+        summary="Run a discarded, cancelled or quarantined job again",
+        request=None,
+        responses=JobSerializer,
+    )
 )
 class JobRetryView(_JobCommandView):
     command = staticmethod(retry_job)
 
 
-@extend_schema(
-    operation_id="jobs_cancel",
-    summary="Cancel a waiting job, or ask a running one to stop",
-    request=None,
-    responses=JobSerializer,
-    tags=["jobs"],
+@extend_schema_view(
+    post=extend_schema(
+        operation_id="jobs_cancel",
+        summary="Cancel a waiting job, or ask a running one to stop",
+        request=None,
+        responses=JobSerializer,
+    )
 )
 class JobCancelView(_JobCommandView):
     command = staticmethod(cancel_job)

@@ -43,8 +43,8 @@ CHAT = {
     "operationId": "chat",
     "summary": "Ask, and get an answer with citations, streamed",
     "description": (
-        "Server-sent events: `sources`, then `delta` and `citation`, then `done`; or `error`. Refusals before the stream "
-        "starts are problem documents."
+        "Server-sent events: `sources`, then `delta` and `citation`, then `done`; or `error`. Refusals before the "
+        "stream starts are problem documents."
     ),
     "tags": ["chat"],
     "security": SECURITY,
@@ -110,7 +110,7 @@ NATIVE_PATHS = {
 }
 
 
-def add_native_routes(result: dict[str, Any], generator: Any, request: Any, public: bool) -> dict[str, Any]:  # noqa: FBT001  # drf-spectacular's hook
+def add_native_routes(result: dict[str, Any], generator: Any, request: Any, public: bool) -> dict[str, Any]:
     """POSTPROCESSING_HOOKS: the routes that Django does not see, and the problem every operation may answer with."""
     schemas = result.setdefault("components", {}).setdefault("schemas", {})
     schemas |= {"Problem": PROBLEM_SCHEMA, "ChatRequest": CHAT_REQUEST, "Health": HEALTH}

@@ -5,6 +5,12 @@ from apps.tenants.services.people import add_member, create_user, set_password
 from apps.tenants.services.tenants import add_domain, create_tenant, on_tenant_created
 
 __all__ = [
-    "add_domain", "add_member", "create_api_key", "create_tenant", "create_user", "on_tenant_created",
-    "revoke_api_key", "set_password",
+    "add_domain",
+    "add_member",
+    "create_api_key",
+    "create_tenant",
+    "create_user",
+    "on_tenant_created",
+    "revoke_api_key",
+    "set_password",
 ]

@@ -16,7 +16,11 @@ def create_api_key(name: str, *, role: str = Role.OPERATOR, expires_at: datetime
     """A key of the current tenant and, once, its plain text `cyb_<prefix>_<secret>`."""
     prefix, secret = secrets.token_hex(6), secrets.token_urlsafe(32)
     key = ApiKey.objects.create(
-        tenant_id=current_tenant().id, name=name, role=role, prefix=prefix, secret_hash=hash_secret(secret),
+        tenant_id=current_tenant().id,
+        name=name,
+        role=role,
+        prefix=prefix,
+        secret_hash=hash_secret(secret),
         expires_at=expires_at,
     )
     return key, f"cyb_{prefix}_{secret}"

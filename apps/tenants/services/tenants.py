@@ -40,15 +40,16 @@ def create_tenant(slug: str, name: str = "", *, domains: tuple[str, ...] = ()) -
         if not created and row.status != TenantStatus.CREATING:
             raise SlugTaken(f"There is a tenant {slug!r} already.")
         EventCounter.objects.get_or_create(tenant_id=row.id, defaults={"epoch": secrets.token_hex(4)})
-    clone_template(row.ref)
+    ref: TenantRef = row.ref
+    clone_template(ref)
     with in_system("tenant creation"), atomic():
         Tenant.objects.filter(pk=row.id).update(status=TenantStatus.ACTIVE)
     for domain in domains:
-        add_domain(row.ref, domain)
-    with in_tenant(row.ref):
+        add_domain(ref, domain)
+    with in_tenant(ref):
         for hook in _hooks:
             hook()
-    return row.ref
+    return ref
 
 
 def add_domain(ref: TenantRef, domain: str) -> None:

@@ -1,6 +1,6 @@
 """The viable system over HTTP: read by viewers, acted on by operators."""
 
-from typing import Any, ClassVar
+from typing import Any
 from uuid import UUID
 
 from django.db.models import QuerySet
@@ -10,7 +10,7 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.views import APIView
 
-from apps.core.api.permissions import ReadsOrRequiresOperator
+from apps.core.api.permissions import RequiresOperator
 from apps.core.api.serializers import read_body, read_query
 from apps.vsm import selectors, services
 from apps.vsm.api.serializers import (
@@ -60,8 +60,7 @@ class EpisodeView(APIView):
 class ResolveEpisodeView(APIView):
     """End an episode; what was done because of it is undone."""
 
-    permission_classes = (ReadsOrRequiresOperator,)
-    roles: ClassVar[dict[str, str]] = {"POST": "operator"}
+    permission_classes = (RequiresOperator,)
 
     @extend_schema(operation_id="episodes_resolve", request=ResolveInput, responses=EpisodeDetail)
     def post(self, request: Request, episode_id: UUID) -> Response:
