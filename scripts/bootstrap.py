@@ -207,7 +207,7 @@ def install(level: str) -> None:
 
 
 def main() -> int:
-    level = sys.argv[1] if len(sys.argv) == 2 else "base"  # noqa: PLR2004  # script name and one argument
+    level = sys.argv[1] if len(sys.argv) == 2 else "base"
     try:
         use_supported_python()
         install(level)

@@ -60,7 +60,17 @@ class PhaseFilter(admin.SimpleListFilter):
 class JobAdmin(OperatorModelAdmin):
     """What the workers do, did and will do; retry and cancel."""
 
-    list_display = ("name", "state_label", "queue", "progress_percent", "stage", "attempts", "cause_code", "age", "took")
+    list_display = (
+        "name",
+        "state_label",
+        "queue",
+        "progress_percent",
+        "stage",
+        "attempts",
+        "cause_code",
+        "age",
+        "took",
+    )
     list_filter = ("state", "queue", PhaseFilter, WithinFilter)
     search_fields = ("name", "cause_code", "cause_detail")
     uuid_search_fields = ("id", "correlation_id")
@@ -71,7 +81,16 @@ class JobAdmin(OperatorModelAdmin):
         ("Work", {"fields": ("arguments", "unique_key", "priority", "worker", "worker_losses")}),
         (
             "Times",
-            {"fields": ("created_at", "scheduled_at", "started_at", "lease_expires_at", "finished_at", "cancel_requested_at")},
+            {
+                "fields": (
+                    "created_at",
+                    "scheduled_at",
+                    "started_at",
+                    "lease_expires_at",
+                    "finished_at",
+                    "cancel_requested_at",
+                )
+            },
         ),
         ("Cause and effect", {"fields": ("correlation_id", "events")}),
     )

@@ -156,7 +156,9 @@ class WithinFilter(SimpleListFilter):
 
 def link_to(viewname: str, object_id: object, text: object) -> SafeString:
     """A link to one object's page in the console."""
-    return format_html('<a href="{}" class="underline">{}</a>', reverse(f"admin:{viewname}_change", args=(object_id,)), text)
+    return format_html(
+        '<a href="{}" class="underline">{}</a>', reverse(f"admin:{viewname}_change", args=(object_id,)), text
+    )
 
 
 def link_to_list(viewname: str, text: object, **filters: object) -> SafeString:

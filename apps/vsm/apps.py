@@ -1,5 +1,4 @@
 from django.apps import AppConfig
-from django.utils.module_loading import import_string
 
 
 class VsmConfig(AppConfig):
@@ -9,5 +8,7 @@ class VsmConfig(AppConfig):
     verbose_name = "Viable system"
 
     def ready(self) -> None:
-        on_tenant_created = import_string("apps.tenants.services.on_tenant_created")
-        on_tenant_created(import_string("apps.vsm.services.seed_tenant"))
+        from apps.tenants.services import on_tenant_created  # noqa: PLC0415  # models exist only from here on
+        from apps.vsm.services import seed_tenant  # noqa: PLC0415
+
+        on_tenant_created(seed_tenant)

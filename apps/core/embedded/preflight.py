@@ -7,6 +7,9 @@ import socket
 from pathlib import Path
 
 import psutil
+import redis
+from redis.backoff import NoBackoff
+from redis.retry import Retry
 
 from apps.core.embedded.errors import StartFailed
 
@@ -58,6 +61,20 @@ def check_disk(folder: Path) -> None:
             f"The disk of {folder} has only {free // 10**6} MB free and {_NEEDED_BYTES // 10**6} MB are needed: "
             "free some, or set CYBERNETIC_DATA_DIR to another disk."
         )
+
+
+def check_redis(url: str) -> None:
+    """Raises StartFailed when the server of REDIS_URL does not answer."""
+    try:
+        client = redis.Redis.from_url(url, socket_connect_timeout=5, socket_timeout=5, retry=Retry(NoBackoff(), 0))
+    except ValueError as error:
+        raise StartFailed(f"REDIS_URL must look like redis://HOST:PORT/0: {error}") from None
+    try:
+        client.ping()
+    except redis.RedisError as error:
+        raise StartFailed(f"The server of REDIS_URL does not answer: {error}") from error
+    finally:
+        client.close()
 
 
 def _by_whom(number: int) -> str:

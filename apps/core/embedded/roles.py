@@ -26,6 +26,8 @@ def ensure_roles(admin_dsn: str, passwords: RolePasswords) -> None:
     The owner may create schemas there; the other two may connect and see schema public, migrations grant the rest.
     Raises StartFailed when that user may not create roles or extensions.
     """
+    if not admin_dsn.startswith(("postgresql://", "postgres://")):
+        raise StartFailed("DATABASE_URL must look like postgresql://USER:PASSWORD@HOST:PORT/NAME.")
     try:
         with psycopg.connect(admin_dsn, autocommit=True, connect_timeout=10) as connection:
             _ensure_roles(connection, passwords)
@@ -42,7 +44,7 @@ def ensure_roles(admin_dsn: str, passwords: RolePasswords) -> None:
         ) from error
     except psycopg.OperationalError as error:
         raise StartFailed(
-            f"The database of DATABASE_URL does not answer: {str(error).strip().splitlines()[-1]}"
+            f"The database of DATABASE_URL does not answer: {str(error).strip().splitlines()[0]}"
         ) from error
 
 
@@ -71,11 +73,7 @@ def _ensure_roles(connection: psycopg.Connection, passwords: RolePasswords) -> N
         verifier = connection.pgconn.encrypt_password(password.encode(), name.encode(), b"scram-sha-256").decode()
         if connection.execute("select 1 from pg_roles where rolname = %s", [name]).fetchone() is None:
             connection.execute(sql.SQL("create role {}").format(role))
-        connection.execute(
-            sql.SQL("alter role {} login nocreatedb nocreaterole inherit password {}").format(
-                role, sql.Literal(verifier)
-            )
-        )
+        connection.execute(sql.SQL("alter role {} login password {}").format(role, sql.Literal(verifier)))
     unsafe = connection.execute(
         "select rolname from pg_roles where rolname = any(%s) and (rolsuper or rolbypassrls or rolreplication)",
         [[OWNER, APP, SYSTEM]],

@@ -96,6 +96,8 @@ class Platform:
             await self._embedded_cache(valkey)
             variables |= environment.embedded_valkey(valkey)
         if outside_cache:
+            with self._talk.step("Cache of REDIS_URL"):
+                await asyncio.to_thread(preflight.check_redis, outside_cache)
             variables["REDIS_URL"] = outside_cache
         if outside_broker:
             variables["CELERY_BROKER_URL"] = outside_broker

@@ -64,16 +64,34 @@ def deliver(ref: TenantRef, target: Subscriber) -> int:
         cursor, _ = models.EventCursor.objects.get_or_create(tenant_id=ref.id, subscriber=target.name)
         if cursor.retry_at and cursor.retry_at > timezone.now():
             return 0
-        for event in events_after(cursor.last_seq, limit=BATCH):
-            if target.wants(event.name):
-                if not _deliver_one(cursor, target, event):
-                    return moved
-            else:
-                cursor.last_seq = event.seq
+        events = events_after(cursor.last_seq, limit=BATCH)
+        if not events:
+            return 0
+        if _deliver_together(cursor, target, events):
+            return len(events)
+        for event in events:
+            if not _deliver_one(cursor, target, event):
+                break
             moved += 1
-        if moved:
-            models.EventCursor.objects.filter(pk=cursor.pk).update(last_seq=cursor.last_seq)
     return moved
+
+
+def _deliver_together(cursor: models.EventCursor, target: Subscriber, events: list[StoredEvent]) -> bool:
+    """The usual case: a whole batch in one transaction. False when a handler failed and nothing of it was kept."""
+    try:
+        with transaction.atomic():
+            locked = models.EventCursor.objects.select_for_update().get(pk=cursor.pk)
+            for event in events:
+                if event.seq > locked.last_seq and target.wants(event.name):
+                    with correlation(event.correlation_id):
+                        target.handle(event)
+            locked.last_seq = max(locked.last_seq, events[-1].seq)
+            locked.failures, locked.last_error, locked.retry_at = 0, "", None
+            locked.save()
+    except Exception:  # boundary: one event at a time shows which one it is
+        log.warning("subscriber %s failed in a batch of %s", target.name, len(events), exc_info=True)
+        return False
+    return True
 
 
 def _deliver_one(cursor: models.EventCursor, target: Subscriber, event: StoredEvent) -> bool:
@@ -82,7 +100,8 @@ def _deliver_one(cursor: models.EventCursor, target: Subscriber, event: StoredEv
             locked = models.EventCursor.objects.select_for_update().get(pk=cursor.pk)
             if locked.last_seq >= event.seq:
                 return True
-            target.handle(event)
+            if target.wants(event.name):
+                target.handle(event)
             locked.last_seq, locked.failures, locked.last_error, locked.retry_at = event.seq, 0, "", None
             locked.save()
     except Exception as error:  # boundary: a subscriber's bug must not stop the relay

@@ -30,7 +30,7 @@ _SHOWN: Final[Mapping[str, tuple[str, str, Mapping[str, str]]]] = {
     "interventions_24h": ("Interventions, 24 h", "vsm_interventionrecord", {"within": "24h"}),
     "audit_sampled": ("Documents in last audit", "vsm_audit", {}),
     "audit_mismatches": ("Mismatches found", "vsm_audit", {}),
-    "episodes_unresolved": ("Unresolved episodes", "vsm_episode", {"resolved_at__isnull": "True"}),
+    "episodes_unresolved": ("Unresolved episodes", "vsm_episode", {"resolved": "no"}),
     "episodes_open": ("Episodes to analyse", "vsm_episode", {"status__exact": "open"}),
     "episodes_analyzing": ("Episodes in analysis", "vsm_episode", {"status__exact": "analyzing"}),
     "episodes_error": ("Episodes in error", "vsm_episode", {"status__exact": "error"}),

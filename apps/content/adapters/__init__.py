@@ -1,0 +1,1 @@
+"""What content does for the viable system's ports."""

@@ -1,0 +1,95 @@
+"""How documents and runs end. Everything here runs in a transaction that holds the document and its run."""
+
+from uuid import UUID
+
+from django.utils import timezone
+
+from apps.content.events import DocumentAdvanced, DocumentFailed, IngestCompleted
+from apps.content.locks import lock_document
+from apps.content.models import Document, IngestRun
+from apps.core.events import publish
+from apps.core.tenancy import atomic
+
+FINAL = (Document.Status.READY, Document.Status.FAILED, Document.Status.REMOVED)
+
+PROGRESS: dict[str, float] = {
+    Document.Stage.FETCH: 0.0,
+    Document.Stage.NORMALISE: 0.15,
+    Document.Stage.EXTRACT: 0.2,
+    Document.Stage.CHUNK: 0.35,
+    Document.Stage.EMBED: 0.4,
+    Document.Stage.CONTAINERISE: 0.9,
+    Document.Stage.INDEX: 0.95,
+    Document.Stage.DONE: 1.0,
+}
+"""How far a document is when a stage begins."""
+
+
+def advance(document: Document, stage: Document.Stage, *, progress: float | None = None) -> None:
+    """Record that a document entered a stage, and say so."""
+    document.status = Document.Status.PROCESSING
+    document.stage = stage
+    document.progress = PROGRESS[stage] if progress is None else progress
+    document.save()
+    publish(
+        DocumentAdvanced(
+            document_id=document.pk,
+            run_id=document.run_id,
+            source_id=document.source_id,
+            stage=stage,
+            progress=document.progress,
+        )
+    )
+
+
+def fail_document(document_id: UUID, *, content_hash: str | None, code: str, detail: str) -> None:
+    """Mark a document failed with its cause, unless it has moved on to other content or is gone."""
+    with atomic():
+        document = lock_document(document_id)
+        if document is None or document.status == Document.Status.REMOVED:
+            return
+        if content_hash is not None and document.content_hash != content_hash:
+            return
+        record_failure(document, code=code, detail=detail)
+
+
+def record_failure(document: Document, *, code: str, detail: str) -> None:
+    """The document and its run are locked."""
+    document.status = Document.Status.FAILED
+    document.error_code = code
+    document.error_detail = detail
+    document.save()
+    publish(
+        DocumentFailed(
+            document_id=document.pk,
+            run_id=document.run_id,
+            source_id=document.source_id,
+            stage=document.stage,
+            code=code,
+            detail=detail,
+        )
+    )
+    complete_run_when_done(document.run_id)
+
+
+def complete_run_when_done(run_id: UUID | None) -> None:
+    """Complete a run when all of its items are accounted for. The caller holds the run's row, so this happens once."""
+    run = IngestRun.objects.filter(pk=run_id, status=IngestRun.Status.RUNNING).first() if run_id else None
+    if run is None:
+        return
+    by_status = dict.fromkeys(FINAL, 0)
+    for status in Document.objects.filter(run=run, status__in=FINAL).values_list("status", flat=True):
+        by_status[Document.Status(status)] += 1
+    if sum(by_status.values()) + run.unchanged < run.total:
+        return
+    run.status = IngestRun.Status.COMPLETED
+    run.finished_at = timezone.now()
+    run.save()
+    publish(
+        IngestCompleted(
+            run_id=run.pk,
+            source_id=run.source_id,
+            indexed=by_status[Document.Status.READY] + run.unchanged,
+            failed=by_status[Document.Status.FAILED],
+        )
+    )

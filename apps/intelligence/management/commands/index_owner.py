@@ -1,0 +1,31 @@
+"""`manage.py index_owner`: the process that holds the vector indexes and embeds queries."""
+
+import signal
+from typing import Any
+
+from django.core.management.base import BaseCommand, CommandError
+
+from apps.core.heartbeats import beat_in_background
+from apps.intelligence.conf import intelligence_settings
+from apps.intelligence.ports import embedder
+from apps.intelligence.vectors.owner import AlreadyOwned, IndexOwner, OwnerServer, owner_lock
+
+
+class Command(BaseCommand):
+    help = "Serve vector search from memory, one process per node. Runs until SIGTERM, then saves its indexes."
+
+    def handle(self, *args: Any, **options: Any) -> None:
+        settings = intelligence_settings()
+        try:
+            with owner_lock(settings.indexes_dir):
+                embedder().embed(["warm"])
+                server = OwnerServer(IndexOwner(), settings.socket)
+                for number in (signal.SIGTERM, signal.SIGINT):
+                    signal.signal(number, lambda *_: server.stop())
+                beating = beat_in_background("index owner")
+                try:
+                    server.run()
+                finally:
+                    beating.set()
+        except AlreadyOwned as error:
+            raise CommandError(str(error)) from error
