@@ -11,7 +11,7 @@ from django.utils.safestring import SafeString
 from unfold.decorators import action, display
 
 from apps.content.models import Document, IngestRun, SemanticContainer, Source
-from apps.content.services.ingest import retry_document
+from apps.content.services.documents import retry_document
 from apps.content.services.sources import pause_source, resume_source
 from apps.core.admin_site import (
     OperatorModelAdmin,

@@ -50,3 +50,40 @@ class UploadTooLarge(DomainError):
 class FilenameInvalid(DomainError):
     code = "filename_invalid"
     title = "The file name cannot be kept"
+
+
+class QueryEmpty(DomainError):
+    """Nothing but white space was asked."""
+
+    code = "query_empty"
+    title = "The query is empty"
+
+
+class QueryTooLong(DomainError):
+    code = "query_too_long"
+    title = "The query is too long"
+
+
+class QueryInvalid(DomainError):
+    """The query holds characters that no text holds: control characters or halves of surrogate pairs."""
+
+    code = "query_invalid"
+    title = "The query holds control characters"
+
+
+class LimitRefused(DomainError):
+    """The number of results asked for is out of range."""
+
+    code = "limit_invalid"
+    title = "The limit is out of range"
+
+
+class MessageTooLong(DomainError):
+    """The message is longer than one turn may be."""
+
+    code = "message_too_long"
+    title = "The message is too long"
+
+
+class ConversationMissing(NotFound):
+    title = "No such conversation"

@@ -96,3 +96,13 @@ class DocumentRemoved(Event):
     document_id: UUID
     source_id: UUID
     reason: str
+
+
+class ChatAnswered(Event):
+    """A question was answered to the end. Emitted by services.chat."""
+
+    name: ClassVar[str] = "chat.answered"
+    conversation_id: UUID
+    message_id: UUID
+    mode: str
+    citation_count: int

@@ -16,7 +16,7 @@ from django.core.exceptions import PermissionDenied
 from django.db.models import Model, Q, QuerySet
 from django.forms import CharField
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
-from django.urls import reverse
+from django.urls import NoReverseMatch, reverse
 from django.utils import timezone
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
@@ -56,6 +56,11 @@ class OperatorSite(UnfoldAdminSite):  # type: ignore[misc]  # unfold has no type
 
 
 operator_site = OperatorSite(name="admin")
+
+
+def tenant_label(request: HttpRequest) -> str:
+    """Whose console this is."""
+    return current_tenant().slug
 
 
 class ReasonForm(BaseDialogForm):  # type: ignore[misc]  # unfold has no types
@@ -155,10 +160,17 @@ class WithinFilter(SimpleListFilter):
 
 
 def link_to(viewname: str, object_id: object, text: object) -> SafeString:
-    """A link to one object's page in the console."""
-    return format_html(
-        '<a href="{}" class="underline">{}</a>', reverse(f"admin:{viewname}_change", args=(object_id,)), text
-    )
+    """A link to one object's page in the console; the bare text where there is no such page."""
+    url = url_of(viewname, object_id)
+    return format_html('<a href="{}" class="underline">{}</a>', url, text) if url else format_html("{}", text)
+
+
+def url_of(viewname: str, object_id: object) -> str:
+    """The address of one object's page, or "" when the console has no such page or the id does not fit."""
+    try:
+        return reverse(f"admin:{viewname}_change", args=(object_id,))
+    except NoReverseMatch:
+        return ""
 
 
 def link_to_list(viewname: str, text: object, **filters: object) -> SafeString:

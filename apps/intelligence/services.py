@@ -2,10 +2,12 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from datetime import timedelta
 
 import numpy as np
 from blake3 import blake3
 from django.db import transaction
+from django.utils import timezone
 
 from apps.core.tenancy import TenantRef, alias_in_force, atomic
 from apps.intelligence.errors import VectorInvalid
@@ -16,11 +18,12 @@ from apps.intelligence.vectors import client
 
 __all__ = [
     "EmbedResult", "check_vectors", "delete_embeddings", "ensure_embeddings", "hold_embeddings", "notify_index",
-    "notify_index_after_commit", "text_hash",
+    "notify_index_after_commit", "prune_tombstones", "text_hash",
 ]
 
 EMBED_BATCH = 8
 LOOKUP_BATCH = 1000
+TOMBSTONES_KEPT_S = 3600.0
 
 Progress = Callable[[int, int], None]
 
@@ -84,6 +87,12 @@ def delete_embeddings(labels: Sequence[int], *, referenced: Callable[[list[int]]
             ignore_conflicts=True,
         )
     return len(gone)
+
+
+def prune_tombstones(*, older_than_s: float = TOMBSTONES_KEPT_S) -> int:
+    """Delete tombstones no index needs: one that has not read for so long compares everything anyway."""
+    gone, _ = EmbeddingTombstone.objects.filter(created_at__lt=timezone.now() - timedelta(seconds=older_than_s)).delete()
+    return gone
 
 
 def notify_index(tenant: TenantRef) -> None:

@@ -24,13 +24,14 @@ SHARED_EXPRESSIONS = {
     "tenants_tenant": f"id = {SETTING}",
     "tenants_user": f"id IN (SELECT m.user_id FROM public.tenants_membership m WHERE m.tenant_id = {SETTING})",  # noqa: S608
 }
+MIGRATIONS_TABLE = "django_migrations"
 # Shared tables without any tenant's data; the application may only read them.
 READ_ONLY_SHARED = (
     "django_content_type",
     "auth_permission",
     "auth_group",
     "auth_group_permissions",
-    "django_migrations",
+    MIGRATIONS_TABLE,
 )
 # Shared tables only the system role may use.
 SYSTEM_ONLY = ("core_processheartbeat",)
@@ -134,13 +135,16 @@ def secure_tenant_schema(connection: Connection, ref: TenantRef) -> None:
         ],
     )
     for table in _tables(connection, ref.schema):
-        rights = "SELECT" if table == "django_migrations" else "SELECT, INSERT, UPDATE, DELETE"
+        where = sql.Identifier(ref.schema, table)
+        if table == MIGRATIONS_TABLE:  # holds no tenant's data; the owner writes it while migrating
+            connection.execute(sql.SQL("GRANT SELECT ON {} TO {}").format(where, app))
+            continue
         _run(
             connection,
             [
                 _force(ref.schema, table),
                 *_policy(ref.schema, table, TENANT_POLICY, APP_ROLE, f"{SETTING} = '{ref.id}'::uuid"),
-                sql.SQL("GRANT {} ON {} TO {}").format(sql.SQL(rights), sql.Identifier(ref.schema, table), app),
+                sql.SQL("GRANT SELECT, INSERT, UPDATE, DELETE ON {} TO {}").format(where, app),
             ],
         )
     connection.execute(sql.SQL("GRANT USAGE ON ALL SEQUENCES IN SCHEMA {} TO {}").format(schema, app))
@@ -150,7 +154,7 @@ def secure_template(connection: Connection) -> None:
     """The template holds no rows and nobody but the owner may open it."""
     connection.execute(sql.SQL("REVOKE ALL ON SCHEMA {} FROM PUBLIC").format(sql.Identifier(TEMPLATE_SCHEMA)))
     for table in _tables(connection, TEMPLATE_SCHEMA):
-        if table != "django_migrations":
+        if table != MIGRATIONS_TABLE:
             connection.execute(_force(TEMPLATE_SCHEMA, table))
 
 

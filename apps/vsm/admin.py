@@ -19,9 +19,11 @@ from apps.core.admin_site import (
     link_to,
     operator_site,
     preformatted,
+    url_of,
 )
 from apps.core.errors import DomainError
 from apps.vsm import selectors, services
+from apps.vsm.dashboard import in_words
 from apps.vsm.models import (
     Audit,
     Decision,
@@ -106,8 +108,8 @@ class EpisodeAdmin(OperatorModelAdmin):
     uuid_search_fields = ("id", "correlation_id")
     actions = ("resolve_selected",)
     actions_detail = ("resolve_one",)
-    fields = ("story",)
-    readonly_fields = ("story",)
+    change_form_outer_before_template = "admin/vsm/episode.html"
+    fields = ("title", "tags")
 
     @display(description="Status", ordering="status", label=STATUS_COLOURS)
     def status_label(self, row: Episode) -> str:
@@ -117,18 +119,22 @@ class EpisodeAdmin(OperatorModelAdmin):
     def risk_label(self, row: Episode) -> str:
         return row.risk_level
 
-    @admin.display(description="")
-    def story(self, row: Episode) -> SafeString:
-        return render_to_string(
-            "admin/vsm/episode.html",
-            {
-                "episode": row,
-                "decision": row.decisions.select_related("policy").first(),
-                "interventions": row.interventions.all(),
-                "timeline": selectors.episode_timeline(row),
-                "evidence": row.analysis.get("evidence"),
-            },
-        )
+    def change_view(
+        self, request: HttpRequest, object_id: str, form_url: str = "", extra_context: dict[str, Any] | None = None
+    ) -> HttpResponse:
+        """The whole story on one page."""
+        episode = self.get_object(request, object_id)
+        story: dict[str, Any] = {}
+        if episode is not None:
+            story = {
+                "decision": episode.decisions.select_related("policy").first(),
+                "interventions": episode.interventions.all(),
+                "timeline": in_words(selectors.episode_timeline(episode)),
+                "evidence": episode.analysis.get("evidence"),
+                "subject_url": url_of(f"content_{episode.source_kind}", episode.subject_id),
+            }
+        response: HttpResponse = super().change_view(request, object_id, form_url, {**(extra_context or {}), **story})
+        return response
 
     @admin.action(description="Resolve", permissions=["operate"])
     def resolve_selected(self, request: HttpRequest, rows: QuerySet[Episode]) -> None:
@@ -237,7 +243,7 @@ class PolicyAdmin(OperatorModelAdmin):
             "id",
         )
 
-    def save_model(self, request: HttpRequest, obj: Policy, form: forms.ModelForm[Policy], change: bool) -> None:
+    def save_model(self, request: HttpRequest, obj: Policy, form: Any, change: bool) -> None:
         """Adding a policy of a name that exists publishes its next version."""
         given = form.cleaned_data
         published = services.publish_policy(

@@ -36,7 +36,7 @@ REPEATED_FETCH_FAILURES: Final = ShippedRule(
     title="Repeated fetch failures",
     description="Three fetches from one source have failed within ten minutes.",
     success_pattern="document.advanced",
-    success_where=({"field": "stage", "op": "eq", "value": "extract"},),
+    success_where=({"field": "stage", "op": "eq", "value": "normalise"},),
 )
 
 PAUSE_FAILING_SOURCE: Final = ShippedPolicy(

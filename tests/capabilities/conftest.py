@@ -25,8 +25,7 @@ def connect(provider: FakeProvider, settings: Any) -> Iterator[Callable[..., Non
         for name, value in values.items():
             setattr(settings, name, value)
         llm_settings.cache_clear()
-        service._cdn.cache_clear()
 
     yield to
     llm_settings.cache_clear()
-    service._cdn.cache_clear()
+    service.disconnect()

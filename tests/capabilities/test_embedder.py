@@ -9,6 +9,8 @@ from apps.capabilities.llm.embedder import LiteLlmEmbedder
 from apps.intelligence.errors import EmbedderUnavailable
 from tests.capabilities.fake_provider import FakeProvider
 
+pytestmark = pytest.mark.filterwarnings("ignore:Item '.*' on TypedDict class:UserWarning")
+
 Connect = Callable[..., None]
 
 

@@ -1,5 +1,6 @@
 """Weighted reciprocal rank fusion, on paper."""
 
+from random import Random
 from uuid import UUID
 
 from hypothesis import given
@@ -49,7 +50,9 @@ HITS = st.lists(
 
 
 @given(HITS, HITS, st.randoms())
-def test_the_order_of_a_legs_list_does_not_matter_and_no_score_beats_first_in_both(text, vector, random) -> None:  # type: ignore[no-untyped-def]
+def test_the_order_of_a_legs_list_does_not_matter_and_no_score_beats_first_in_both(
+    text: list[LegHit], vector: list[LegHit], random: Random
+) -> None:
     text = [hit for hit in text if hit.chunk_id not in {other.chunk_id for other in vector}]
     fused = fuse(text, vector, WEIGHTS)
     shuffled = list(text)

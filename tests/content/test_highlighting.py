@@ -79,7 +79,11 @@ def test_a_second_sentence_is_taken_only_for_what_it_adds() -> None:
 
 def test_a_hit_of_the_vector_leg_alone_shows_its_opening_sentence() -> None:
     [highlight] = best_sentences("Title\n\nThe planner estimates how many rows come back.", offset=7, idf={"xyz": 1.0})
-    assert (highlight.text, highlight.start, highlight.marks) == ("The planner estimates how many rows come back.", 14, ())
+    assert (highlight.text, highlight.start, highlight.marks) == (
+        "The planner estimates how many rows come back.",
+        14,
+        (),
+    )
 
 
 def test_text_without_words_gives_no_highlight() -> None:

@@ -43,6 +43,8 @@ class AnswerCache(Protocol):
 
     async def put(self, key: str, answer: CachedAnswer) -> None: ...
 
+    async def aclose(self) -> None: ...
+
 
 def fingerprint_key(secret: str) -> bytes:
     """The key of the fingerprint hash, derived from the deployment's secret (BLAKE3 key derivation)."""
@@ -83,6 +85,10 @@ class ValkeyAnswers:
             await self._client.set(key, raw, ex=self._ttl_s)
         except (RedisError, OSError) as error:
             log.warning("answer cache not written: %s", type(error).__name__)
+
+    async def aclose(self) -> None:
+        """Close the connections."""
+        await self._client.aclose()
 
 
 @dataclass(eq=False)
@@ -131,6 +137,10 @@ class Cdn:
         async with aclosing(self._listen(key, flight)) as pieces:
             async for piece in pieces:
                 yield piece
+
+    async def aclose(self) -> None:
+        """Close the cache's connections. Flights end with their listeners."""
+        await self._cache.aclose()
 
     def _depart(self, key: str, request: LlmRequest) -> _Flight:
         flight = self._flights[key] = _Flight()

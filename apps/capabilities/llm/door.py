@@ -8,6 +8,7 @@ import asyncio
 import logging
 import os
 import threading
+import warnings
 from collections.abc import AsyncGenerator, Sequence
 from functools import cache
 from http import HTTPStatus
@@ -31,6 +32,8 @@ QUIET_ENVIRONMENT = {
     "LITELLM_LOG": "ERROR",
     "HF_HUB_OFFLINE": "1",  # its token counter otherwise waits ~40 s for a hub that may not be there
 }
+NO_KEY = "none"
+"""A server of one's own needs no key, but LiteLLM's client refuses to start without one."""
 _loading = threading.Lock()
 _loaded = threading.Event()
 
@@ -40,6 +43,8 @@ def _load() -> tuple[Any, type[Exception]]:
     """LiteLLM, and the class all of its errors descend from."""
     for name, value in QUIET_ENVIRONMENT.items():
         os.environ.setdefault(name, value)
+    # Its types make pydantic complain about qualifiers it ignores, once per type, whenever one is first used.
+    warnings.filterwarnings("ignore", message=r"Item '.*' on TypedDict class", category=UserWarning)
     import litellm  # noqa: PLC0415  # 5-30 s: only on first use, on a thread
     import openai  # noqa: PLC0415  # LiteLLM has imported it already
 
@@ -93,6 +98,13 @@ async def answer(request: LlmRequest) -> AsyncGenerator[str | Finish, None]:
     yield Finish(reason=reason, model=request.model)
 
 
+async def close() -> None:
+    """Close the connections that LiteLLM keeps for the next call."""
+    if loaded():
+        litellm, _ = load()
+        await litellm.close_litellm_async_clients()
+
+
 def _patience(silence_s: float, deadline: float) -> asyncio.Timeout:
     """One wait: as long as one silence may last, never past the deadline of the whole answer."""
     return asyncio.timeout_at(min(asyncio.get_running_loop().time() + silence_s, deadline))
@@ -115,7 +127,7 @@ def _arguments(request: LlmRequest) -> dict[str, Any]:
     if options.api_key:
         arguments["api_key"] = options.api_key
     elif request.api_base:
-        arguments["api_key"] = "none"  # a server of one's own needs no key, but the client refuses to start without
+        arguments["api_key"] = NO_KEY
     if request.response_format is not None:
         arguments["response_format"] = request.response_format
     if request.stop:
@@ -136,17 +148,18 @@ async def _close(stream: Any) -> None:
         await close()
 
 
-def embed(texts: Sequence[str], *, model: str) -> list[list[float]]:
-    """One vector per text, in order. Blocks; for workers. Raises LlmUnavailable."""
+async def embed(texts: Sequence[str], *, model: str) -> list[list[float]]:
+    """One vector per text, in order. Raises LlmUnavailable."""
     options = llm_settings()
-    litellm, provider_error = load()
-    arguments: dict[str, Any] = {"model": model, "input": list(texts), "timeout": options.timeout_s, "max_retries": 0}
+    litellm, provider_error = await asyncio.to_thread(load)
+    arguments: dict[str, Any] = {"model": model, "input": list(texts), "max_retries": 0}
     if options.api_base:
         arguments["api_base"] = options.api_base
     if options.api_key or options.api_base:
-        arguments["api_key"] = options.api_key or "none"
+        arguments["api_key"] = options.api_key or NO_KEY
     try:
-        response = litellm.embedding(**arguments)
+        async with asyncio.timeout(options.timeout_s):
+            response = await litellm.aembedding(**arguments)
     except (provider_error, httpx.HTTPError, TimeoutError, OSError) as error:
         raise refusal(error) from None
     rows = sorted(response.data, key=lambda row: int(row["index"]))

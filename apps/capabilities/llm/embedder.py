@@ -9,6 +9,7 @@ import numpy as np
 from apps.capabilities.conf import llm_settings
 from apps.capabilities.errors import LlmUnavailable
 from apps.capabilities.llm import door
+from apps.capabilities.llm.runtime import llm_loop
 from apps.intelligence.errors import EmbedderUnavailable
 from apps.intelligence.ports import Embedder, Vectors, register_embedder
 
@@ -66,7 +67,7 @@ class LiteLlmEmbedder:
 
     def _call(self, texts: Sequence[str]) -> list[list[float]]:
         try:
-            return door.embed(texts, model=self._model)
+            return llm_loop.submit(door.embed(texts, model=self._model)).result()
         except LlmUnavailable as error:
             raise EmbedderUnavailable(error.detail) from None
 

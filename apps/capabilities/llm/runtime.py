@@ -27,6 +27,10 @@ class LoopThread:
         """Run a coroutine there; cancelling the future cancels the coroutine."""
         return asyncio.run_coroutine_threadsafe(coroutine, self._running_loop())
 
+    def started(self) -> bool:
+        """Whether the loop runs."""
+        return self._loop is not None
+
     def _running_loop(self) -> asyncio.AbstractEventLoop:
         with self._lock:
             if self._loop is None:

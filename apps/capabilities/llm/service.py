@@ -1,6 +1,7 @@
 """Asking a model: the functions other apps call. Everything goes through the CDN, on the llm loop."""
 
 import asyncio
+import atexit
 from collections.abc import AsyncGenerator, Sequence
 from concurrent.futures import CancelledError, Future
 from contextlib import aclosing
@@ -96,6 +97,19 @@ async def stream(
         future.cancel()
 
 
+def disconnect() -> None:
+    """Close the connections to the cache and to providers; the next question opens new ones."""
+    if llm_loop.started():
+        llm_loop.submit(_disconnect()).result(timeout=5)
+
+
+async def _disconnect() -> None:
+    if _cdn.cache_info().currsize:
+        await _cdn().aclose()
+        _cdn.cache_clear()
+    await door.close()
+
+
 async def _collect(tenant: TenantRef, request: LlmRequest) -> Completion:
     text: list[str] = []
     finish = Finish(reason="", model=request.model)
@@ -129,6 +143,9 @@ def _request(
         temperature=temperature,
         response_format=response_format,
     )
+
+
+atexit.register(disconnect)  # before the loop is stopped, which registered first
 
 
 @cache

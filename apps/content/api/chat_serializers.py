@@ -23,7 +23,9 @@ class CitationOutput(serializers.Serializer[Any]):
 
 
 class MessageOutput(serializers.ModelSerializer[Message]):
-    mode = serializers.CharField(help_text="llm, extractive or not_found; empty for a question or an unfinished answer.")
+    mode = serializers.CharField(
+        help_text="llm, extractive or not_found; empty for a question or an unfinished answer."
+    )
     citations = CitationOutput(many=True)
 
     class Meta:

@@ -4,14 +4,8 @@ from uuid import UUID
 
 from django.db.models import QuerySet
 
+from apps.content.errors import ConversationMissing
 from apps.content.models import Conversation, Message
-from apps.core.errors import NotFound
-
-
-class ConversationNotFound(NotFound):
-    """No conversation of this principal has this id."""
-
-    code = "conversation_not_found"
 
 
 def conversations_visible_to(principal: str) -> QuerySet[Conversation]:
@@ -20,10 +14,10 @@ def conversations_visible_to(principal: str) -> QuerySet[Conversation]:
 
 
 def conversation_visible_to(principal: str, conversation_id: UUID) -> Conversation:
-    """One of them. Raises ConversationNotFound."""
+    """One of them. Raises ConversationMissing."""
     found = conversations_visible_to(principal).filter(pk=conversation_id).first()
     if found is None:
-        raise ConversationNotFound("There is no such conversation.")
+        raise ConversationMissing("There is no such conversation.")
     return found
 
 

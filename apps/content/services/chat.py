@@ -10,16 +10,16 @@ from typing import Any, Literal
 from uuid import UUID
 
 from apps.capabilities import llm
+from apps.content.errors import ConversationMissing, MessageTooLong
 from apps.content.events import ChatAnswered
 from apps.content.models import Conversation, Message
 from apps.content.retrieval_conf import retrieval_settings
-from apps.content.selectors.conversations import ConversationNotFound, conversation_visible_to, messages_of_conversation
+from apps.content.selectors.conversations import conversation_visible_to, messages_of_conversation
 from apps.content.selectors.search import HitRow, SearchFilters, hit_rows, neighbours
 from apps.content.services.fusion import fuse_chunks
 from apps.content.services.highlighting import Highlight, best_sentences, supporting_sentence, words
 from apps.content.services.prompting import MAX_HISTORY_TURNS, QuotedPassage, Turn
 from apps.content.services.retrieval import Retrieved, checked_query, retrieve
-from apps.core.errors import DomainError
 from apps.core.events import publish
 from apps.core.tenancy import atomic
 
@@ -47,13 +47,6 @@ _SMALL_WORDS = frozenset(
         " when where which who why will with would you your about also more please tell explain show give"
     )
 )
-
-
-class MessageTooLong(DomainError):
-    """The message is longer than one turn may be."""
-
-    code = "message_too_long"
-    title = "The message is too long"
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,7 +123,7 @@ class AnswerPlan:
 def prepare_answer(*, message: str, principal: str, conversation_id: UUID | None) -> AnswerPlan:
     """Store the question, retrieve passages and decide whether they answer it.
 
-    Raises QueryEmpty, QueryInvalid, MessageTooLong, ConversationNotFound.
+    Raises QueryEmpty, QueryInvalid, MessageTooLong, ConversationMissing.
     """
     options = retrieval_settings()
     if len(message) > options.max_message_chars:
@@ -291,7 +284,7 @@ def record_partial(*, conversation_id: UUID, text: str, citations: Sequence[Cita
 
 def _store(conversation_id: UUID, text: str, mode: str, citations: Sequence[Citation], model: str) -> Message:
     if not Conversation.objects.select_for_update().filter(pk=conversation_id).exists():
-        raise ConversationNotFound("The conversation was deleted while it was answered.")
+        raise ConversationMissing("The conversation was deleted while it was answered.")
     message = Message.objects.create(
         conversation_id=conversation_id,
         role=Message.Role.ASSISTANT,
@@ -305,7 +298,7 @@ def _store(conversation_id: UUID, text: str, mode: str, citations: Sequence[Cita
 
 
 def delete_conversation(conversation_id: UUID, *, principal: str) -> None:
-    """Delete one of the principal's conversations with its messages. Raises ConversationNotFound."""
+    """Delete one of the principal's conversations with its messages. Raises ConversationMissing."""
     with atomic():
         conversation_visible_to(principal, conversation_id).delete()
 

@@ -2,6 +2,7 @@
 
 from uuid import UUID
 
+from django.db.models import Count
 from django.utils import timezone
 
 from apps.content.events import DocumentAdvanced, DocumentFailed, IngestCompleted
@@ -77,9 +78,11 @@ def complete_run_when_done(run_id: UUID | None) -> None:
     run = IngestRun.objects.filter(pk=run_id, status=IngestRun.Status.RUNNING).first() if run_id else None
     if run is None:
         return
-    by_status = dict.fromkeys(FINAL, 0)
-    for status in Document.objects.filter(run=run, status__in=FINAL).values_list("status", flat=True):
-        by_status[Document.Status(status)] += 1
+    documents = Document.objects.filter(run=run)
+    if documents.exclude(status__in=FINAL).exists():
+        return
+    counted = documents.order_by().values_list("status").annotate(number=Count("pk"))
+    by_status = dict.fromkeys(FINAL, 0) | {Document.Status(status): number for status, number in counted}
     if sum(by_status.values()) + run.unchanged < run.total:
         return
     run.status = IngestRun.Status.COMPLETED

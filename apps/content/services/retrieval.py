@@ -4,33 +4,13 @@ import unicodedata
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
+from apps.content.errors import QueryEmpty, QueryInvalid, QueryTooLong
 from apps.content.retrieval_conf import retrieval_settings
 from apps.content.selectors import search as selectors
 from apps.content.selectors.search import Candidate, Lexeme, SearchFilters
 from apps.content.services.fusion import LegHit
-from apps.core.errors import DomainError
 from apps.intelligence import vectors
-
-
-class QueryEmpty(DomainError):
-    """Nothing but white space was asked."""
-
-    code = "query_empty"
-    title = "The query is empty"
-
-
-class QueryTooLong(DomainError):
-    """More was asked than one query holds."""
-
-    code = "query_too_long"
-    title = "The query is too long"
-
-
-class QueryInvalid(DomainError):
-    """The query holds characters that no text holds: control characters or halves of surrogate pairs."""
-
-    code = "query_invalid"
-    title = "The query holds control characters"
+from apps.intelligence.ports import Vectors
 
 
 @dataclass(frozen=True)
@@ -62,12 +42,12 @@ def retrieve(query: str, filters: SearchFilters, *, want: int) -> Retrieved:
     """Ask both legs for `query` (already checked); `want` = how many blobs the caller shows."""
     options = retrieval_settings()
     lexemes = selectors.lexemes_of_query(query)
-    nearest = vectors.search(query, options.vector_candidates)
+    nearest = vectors.search(query, k=options.vector_candidates)
     found = selectors.candidates(lexemes, nearest.hits, filters, text_limit=options.text_candidates)
     text = [candidate for candidate in found if candidate.leg == "text"]
     vector = [_hit(candidate) for candidate in found if candidate.leg == "vector"]
     if filters and len({hit.blob_id for hit in vector}) < want:
-        vector = _exact_hits(query, filters)
+        vector = _exact_hits(nearest.vector, filters)
     return Retrieved(
         idf={lexeme.text: lexeme.idf for lexeme in lexemes},
         text=[_hit(candidate) for candidate in text],
@@ -78,17 +58,17 @@ def retrieve(query: str, filters: SearchFilters, *, want: int) -> Retrieved:
     )
 
 
-def _exact_hits(query: str, filters: SearchFilters) -> list[LegHit]:
+def _exact_hits(query: Vectors, filters: SearchFilters) -> list[LegHit]:
     """The filters left too little of the nearest neighbours: compare with every chunk they allow."""
     options = retrieval_settings()
     ground = selectors.labelled_chunks(filters, limit=options.exact_ground)
     by_label: dict[int, list[selectors.LabelledChunk]] = {}
     for chunk in ground:
         by_label.setdefault(chunk.label, []).append(chunk)
-    nearest = vectors.search_among(query, list(by_label), options.vector_candidates)
+    nearest = vectors.exact_search(query, labels=list(by_label), k=options.vector_candidates)
     return [
         LegHit(chunk_id=chunk.chunk_id, blob_id=chunk.blob_id, score=score)
-        for label, score in nearest.hits
+        for label, score in nearest
         for chunk in by_label.get(label, ())
     ]
 

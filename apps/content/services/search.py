@@ -5,21 +5,14 @@ from dataclasses import dataclass
 from time import perf_counter
 from uuid import UUID
 
+from apps.content.errors import LimitRefused
 from apps.content.retrieval_conf import retrieval_settings
 from apps.content.selectors.search import HitRow, SearchFilters, hit_rows
 from apps.content.services.fusion import FusedHit, fuse
 from apps.content.services.highlighting import Highlight, best_sentences, deep_link
 from apps.content.services.retrieval import Retrieved, checked_query, retrieve
-from apps.core.errors import DomainError
 
 MAX_LIMIT = 50
-
-
-class LimitRefused(DomainError):
-    """The number of results asked for is out of range."""
-
-    code = "limit_invalid"
-    title = "The limit is out of range"
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,6 +49,8 @@ class SearchHit:
     highlights: tuple[Highlight, ...]
     chunk: ChunkView
     explanation: Explanation | None
+    source_name: str
+    content_type: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -136,6 +131,8 @@ def _hit(row: HitRow, hit: FusedHit, retrieved: Retrieved, *, explain: bool) -> 
         highlights=highlights,
         chunk=ChunkView(start=row.start, end=row.end, heading_path=row.heading_path, text=text),
         explanation=_explanation(hit) if explain else None,
+        source_name=row.source_name,
+        content_type=row.content_type,
     )
 
 

@@ -18,7 +18,7 @@ _NEEDED_BYTES = 500_000_000
 
 def port() -> int:
     raw = os.environ.get("CYBERNETIC_PORT") or "8000"
-    if not raw.isdecimal() or not 1 <= int(raw) <= 65535:
+    if not (raw.isascii() and raw.isdecimal()) or not 1 <= int(raw) <= 65535:
         raise StartFailed(f"CYBERNETIC_PORT must be a number from 1 to 65535, not {raw!r}.")
     return int(raw)
 

@@ -18,7 +18,7 @@ from apps.gateway.asgi.events import EventsRoute
 from apps.gateway.asgi.probes import live, ready_route
 from apps.gateway.asgi.replies import send_json
 from apps.gateway.asgi.types import AsgiApp, Receive, Scope, Send
-from apps.gateway.conf import gateway_settings
+from apps.gateway.conf import GatewaySettings, gateway_settings
 from apps.gateway.hub import Hub
 
 log = logging.getLogger(__name__)
@@ -26,10 +26,12 @@ log = logging.getLogger(__name__)
 NO_SUCH_SOCKET = 4404
 
 
-def build_application(wsgi: Callable[..., Any]) -> AsgiApp:
-    """The ASGI application around Django's WSGI handler."""
-    options = gateway_settings()
-    hub = Hub(options, redis_url=core_settings().redis_url)
+def build_application(
+    wsgi: Callable[..., Any], *, options: GatewaySettings | None = None, hub: Hub | None = None
+) -> AsgiApp:
+    """The ASGI application around Django's WSGI handler; `options` and `hub` are the configured ones by default."""
+    options = options or gateway_settings()
+    hub = hub or Hub(options, redis_url=core_settings().redis_url)
     http = URLRouter(
         [
             re_path(r"^v1/events/?$", EventsRoute(hub, retry_ms=options.retry_ms)),

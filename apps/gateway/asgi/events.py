@@ -64,7 +64,7 @@ class EventsRoute:
         elif resume is not None:
             stream.position = resume
             await _replay(stream, out)
-        await _follow(stream, out)
+        await follow(stream, out)
 
 
 async def _resume_point(stream: Stream, last_id: str) -> int | str | None:
@@ -96,7 +96,8 @@ async def _replay(stream: Stream, out: EventStream) -> None:
         stream.position = page[-1].seq if page else feed.floor
 
 
-async def _follow(stream: Stream, out: EventStream) -> None:
+async def follow(stream: Stream, out: EventStream) -> None:
+    """Send what the ring holds after the stream's position, then wait for more; ends when asked to, or when behind."""
     feed = stream.feed
     while True:
         try:

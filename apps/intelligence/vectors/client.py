@@ -7,6 +7,7 @@ import time
 from uuid import UUID
 
 from apps.intelligence.conf import intelligence_settings
+from apps.intelligence.errors import EmbedderUnavailable, ModelMissing
 from apps.intelligence.vectors import protocol
 
 CONNECT_TIMEOUT_S = 0.5
@@ -90,9 +91,11 @@ _client = OwnerClient()
 
 
 def ask(request: protocol.Request, *, timeout_s: float | None = None) -> protocol.Reply:
-    """The owner's reply. Raises OwnerUnavailable, also when the owner refuses."""
+    """The owner's reply. Raises OwnerUnavailable, also when the owner refuses; EmbedderUnavailable."""
     reply = _client.ask(request, timeout_s or intelligence_settings().search_timeout_s)
     if isinstance(reply, protocol.Refused):
+        if reply.code in {EmbedderUnavailable.code, ModelMissing.code}:
+            raise EmbedderUnavailable(reply.detail)
         raise OwnerUnavailable(f"the index owner refused: {reply.detail}")
     return reply
 

@@ -27,7 +27,9 @@ from apps.tenants.selectors import tenant_by_id
 MAX_CONNECTIONS = 128
 MAX_CACHED_QUERIES = 4096
 TENANT_CACHE_S = 30.0
-FRESH_S, WAIT_FOR_NEWS_S, WAIT_FOR_OPEN_S = 0.25, 0.15, 0.5
+# A search reads PostgreSQL for news when the last look is older than FRESH_S, and waits this long for it; when a large
+# change keeps the index busy for longer than GIVE_UP_WAITING_S, searches go on with what is there.
+FRESH_S, WAIT_FOR_NEWS_S, WAIT_FOR_OPEN_S, GIVE_UP_WAITING_S = 0.25, 0.15, 0.5, 1.0
 SAVE_POLL_S = 1.0
 CONNECTION_IDLE_S = 300.0
 
@@ -44,10 +46,12 @@ class IndexOwner:
     def __init__(
         self, settings: IntelligenceSettings | None = None, *,
         resolve: Callable[[UUID], TenantRef] = tenant_by_id, model: Embedder | None = None,
+        indexed: bool | None = None,
     ) -> None:
         self._settings = settings or intelligence_settings()
         self._resolve = resolve
         self._model = model or embedder()
+        self._indexed = hnsw.available() if indexed is None else indexed
         self._started = time.monotonic()
         self._lock = threading.Lock()
         self._indexes: OrderedDict[UUID, ServedIndex] = OrderedDict()
@@ -60,23 +64,22 @@ class IndexOwner:
         try:
             match request:
                 case protocol.Search():
-                    return self._search(request)
+                    reply: protocol.Reply = self._search(request)
                 case protocol.Embed():
                     self._check_model(request.model_id)
                     vector = self._embed(self._tenant(request.tenant), request.text)
-                    return protocol.NoIndex("", protocol.pack_vector(vector))
+                    reply = protocol.NoIndex("", protocol.pack_vector(vector))
                 case protocol.Refresh():
-                    return self._refresh(request.tenant)
+                    reply = self._refresh(request.tenant)
                 case protocol.Rebuild():
-                    if hnsw.available():
-                        self._served(self._tenant(request.tenant)).request_rebuild()
-                    return protocol.Done()
+                    reply = self._rebuild(request.tenant)
                 case protocol.Drop():
-                    return self._drop(request.tenant)
+                    reply = self._drop(request.tenant)
                 case protocol.Status():
-                    return self._report()
+                    reply = self._report()
         except DomainError as error:
-            return protocol.Refused(error.code, error.detail)
+            reply = protocol.Refused(error.code, error.detail)
+        return reply
 
     def save_due(self) -> None:
         """Write indexes whose changes have settled, and keep memory within its limit."""
@@ -93,7 +96,7 @@ class IndexOwner:
     def _search(self, request: protocol.Search) -> protocol.Reply:
         self._check_model(request.model_id)
         tenant = self._tenant(request.tenant)
-        served = self._served(tenant) if hnsw.available() else None
+        served = self._served(tenant) if self._indexed else None
         number = None
         if served is not None and not served.is_fresh(FRESH_S):
             number = served.request_sync()
@@ -101,7 +104,7 @@ class IndexOwner:
         packed = protocol.pack_vector(vector)
         if served is None:
             return protocol.NoIndex("hnswlib is not installed", packed)
-        if number is not None:
+        if number is not None and served.busy_s < GIVE_UP_WAITING_S:
             served.wait(number, WAIT_FOR_NEWS_S if served.index is not None else WAIT_FOR_OPEN_S)
         index = served.index
         if index is None:
@@ -127,7 +130,7 @@ class IndexOwner:
             if (found := self._queries.get(key)) is not None:
                 self._queries.move_to_end(key)
                 return found
-        vector = self._model.embed([key[1]])[0]
+        vector: Vectors = self._model.embed([key[1]])[0]
         with self._lock:
             self._queries[key] = vector
             while len(self._queries) > MAX_CACHED_QUERIES:
@@ -140,6 +143,12 @@ class IndexOwner:
             served = self._indexes.get(tenant_id)
         if served is not None:
             served.mark_stale()
+        return protocol.Done()
+
+    def _rebuild(self, tenant_id: UUID) -> protocol.Reply:
+        if not self._indexed:
+            raise DomainError("hnswlib is not installed: there is no index to build.")
+        self._served(self._tenant(tenant_id)).request_rebuild()
         return protocol.Done()
 
     def _drop(self, tenant_id: UUID) -> protocol.Reply:
@@ -156,15 +165,14 @@ class IndexOwner:
     def _report(self) -> protocol.Report:
         reports = [
             protocol.IndexReport(
-                served.tenant.id, served.state, len(served.index) if served.index else 0,
+                served.tenant.id, served.report_state, len(served.index) if served.index else 0,
                 served.index.stored if served.index else 0, served.bytes, served.detail,
             )
             for served in self._all()
         ]
-        ready = hnsw.available()
         return protocol.Report(
-            "hnswlib" if ready else "pgvector", self._model.model_id, os.getpid(), time.monotonic() - self._started,
-            "" if ready else "hnswlib is not installed: exact search in PostgreSQL serves", reports,
+            "hnswlib" if self._indexed else "pgvector", self._model.model_id, os.getpid(), time.monotonic() - self._started,
+            "" if self._indexed else "hnswlib is not installed: exact search in PostgreSQL serves", reports,
         )
 
     def _check_model(self, model_id: str) -> None:
@@ -192,7 +200,6 @@ class IndexOwner:
                 )
                 self._indexes[tenant.id] = served
             self._indexes.move_to_end(tenant.id)
-            served.used_at = time.monotonic()
             return served
 
     def _all(self) -> list[ServedIndex]:

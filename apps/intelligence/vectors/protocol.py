@@ -118,12 +118,14 @@ def send(connection: socket.socket, message: Request | Reply) -> None:
 
 def receive_request(connection: socket.socket) -> Request:
     """Raises Disconnected."""
-    return _decode(connection, _requests)
+    request: Request = _decode(connection, _requests)
+    return request
 
 
 def receive_reply(connection: socket.socket) -> Reply:
     """Raises Disconnected."""
-    return _decode(connection, _replies)
+    reply: Reply = _decode(connection, _replies)
+    return reply
 
 
 def _decode(connection: socket.socket, decoder: "msgspec.msgpack.Decoder[T]") -> T:

@@ -91,6 +91,6 @@ def _checked(vector: Vectors, dim: int) -> Vectors:
 @lru_cache(maxsize=512)
 def _embed_here(tenant: bytes, model_id: str, text: str) -> Vectors:
     """Embed in this process. Cached per tenant, so that timing tells nothing about another's queries."""
-    vector = embedder().embed([text])[0]
+    vector: Vectors = embedder().embed([text])[0]
     vector.flags.writeable = False
     return vector

@@ -6,7 +6,8 @@ import time
 from concurrent.futures import Executor
 from pathlib import Path
 
-from django.db import DatabaseError, connections
+from django.db import Error as DatabaseFault
+from django.db import connections
 
 from apps.core.tenancy import TenantRef, in_tenant
 from apps.intelligence.vectors import changes, files
@@ -14,7 +15,7 @@ from apps.intelligence.vectors.hnsw import LINKS, HnswIndex
 
 RECONCILE_EVERY_S = 600.0
 SAVE_AFTER_S, SAVE_AT_LATEST_S = 3.0, 60.0
-OPENING, READY, FAILED = "opening", "ready", "failed"
+OPENING, READY, REBUILDING, FAILED = "opening", "ready", "rebuilding", "failed"
 
 log = logging.getLogger(__name__)
 
@@ -25,7 +26,6 @@ class ServedIndex:
     def __init__(self, tenant: TenantRef, model_id: str, dim: int, root: Path, executor: Executor) -> None:
         self.tenant, self.model_id, self.dim = tenant, model_id, dim
         self.state, self.detail = OPENING, ""
-        self.used_at = time.monotonic()
         self._root, self._executor = root, executor
         self._index: HnswIndex | None = None
         self._horizon = 0
@@ -37,6 +37,7 @@ class ServedIndex:
         self._turn = threading.Condition()
         self._asked = self._finished = 0
         self._working = False
+        self._busy_since: float | None = None
         self._rebuild = False
         self._closed = False
 
@@ -49,6 +50,16 @@ class ServedIndex:
     def bytes(self) -> int:
         """About how much memory the index takes."""
         return 0 if self._index is None else self._index.stored * (4 * self.dim + 12 * LINKS)
+
+    @property
+    def report_state(self) -> str:
+        return REBUILDING if self._rebuild and self.state == READY else self.state
+
+    @property
+    def busy_s(self) -> float:
+        """How long the running sync has been running."""
+        since = self._busy_since
+        return 0.0 if since is None else time.monotonic() - since
 
     def mark_stale(self) -> None:
         """There is news in PostgreSQL: the next search waits for it, and reading starts now."""
@@ -110,19 +121,21 @@ class ServedIndex:
                     self._turn.notify_all()
                     return
                 number = self._asked
+            self._busy_since = time.monotonic()
             try:
                 with in_tenant(self.tenant):
                     self._sync()
                 self.detail = ""
-            except (DatabaseError, OSError) as error:
+            except (DatabaseFault, OSError) as error:
                 self.state = READY if self._index is not None else FAILED
                 self.detail = f"PostgreSQL cannot be read: {error}".strip()[:200]
                 log.warning("index of %s: %s", self.tenant.slug, self.detail)
-            except Exception as error:  # noqa: BLE001  # a worker thread's boundary: the owner must go on serving others
-                self.state, self._index = FAILED, None
+            except Exception as error:  # a worker thread's boundary: the owner must go on serving others
+                self.state, self._index, self._rebuild = FAILED, None, True
                 self.detail = f"{type(error).__name__}: {error}"[:200]
                 log.exception("index of %s failed; it is built anew when next asked for", self.tenant.slug)
             finally:
+                self._busy_since = None
                 connections.close_all()
             with self._turn:
                 self._finished = number
@@ -133,8 +146,7 @@ class ServedIndex:
         try:
             index = self._index
             if self._rebuild or index is None or index.worn:
-                self._rebuild = False
-                self._open(rebuild=index is not None)
+                self._open(rebuild=self._rebuild or index is not None)
             elif time.monotonic() - self._reconciled_at > RECONCILE_EVERY_S:
                 self._reconcile(index)
             else:
@@ -155,7 +167,7 @@ class ServedIndex:
             index = HnswIndex(self.dim)
             self._note_change()
         self._reconcile(index)
-        self._index, self.state = index, READY
+        self._index, self.state, self._rebuild = index, READY, False
 
     def _reconcile(self, index: HnswIndex) -> None:
         """Make the index hold exactly what PostgreSQL holds, whatever happened in between."""

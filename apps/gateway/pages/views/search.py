@@ -104,3 +104,49 @@ def search_page(request: PageRequest) -> HttpResponse:
             context["error"], status = error, error.status
     template = "parts/results.html" if is_fragment(request) and form.q else "pages/search.html"
     return render_page(request, template, context, section="search", status=status)
+
+
+def _found(form: SearchForm, response: SearchResponse) -> Found:
+    return Found(
+        hits=[_hit(hit) for hit in response.results],
+        facets=[
+            _facet(form, "Source", "source", response.facets.source, form.source),
+            _facet(form, "Type", "content_type", response.facets.content_type, form.content_type),
+        ],
+        took_ms=response.took_ms,
+        vector_backend=response.vector_backend,
+        filtered=bool(form.source or form.content_type),
+        clear_href=form.href(source=(), content_type=()),
+    )
+
+
+def _facet(form: SearchForm, label: str, name: str, counts: Sequence[FacetCount], chosen: Sequence[str]) -> Facet:
+    options = [
+        Option(
+            label=media(item.label) if name == "content_type" else item.label,
+            count=item.count,
+            selected=item.value in chosen,
+            href=form.href_toggling(name, item.value),
+        )
+        for item in counts
+    ]
+    known = {item.value for item in counts}
+    options += [Option(value, 0, True, form.href_toggling(name, value)) for value in chosen if value not in known]
+    return Facet(label, options)
+
+
+def _hit(hit: SearchHit) -> Hit:
+    first = hit.highlights[0] if hit.highlights else hit.chunk
+    address, label = origin_link(hit.source_uri)
+    return Hit(
+        href=f"{reverse('pages:document', args=[hit.document_id])}#c{first.start}-{first.end}",
+        title=hit.title or hit.source_uri,
+        source_label=hit.source_name,
+        source_kind="web" if address else "path",
+        content_type=hit.content_type,
+        heading_path=hit.chunk.heading_path,
+        snippet=snippet(hit.chunk.text, hit.chunk.start, hit.highlights),
+        origin_href=hit.deep_link if address else "",
+        origin_label=label,
+        explanation=hit.explanation,
+    )
