@@ -8,7 +8,6 @@ from django.db.models import Count, Q, QuerySet
 from django.forms import Form
 from django.http import HttpRequest, HttpResponse
 from django.utils.safestring import SafeString
-from unfold.decorators import action, display
 
 from apps.content.models import Document, IngestRun, SemanticContainer, Source
 from apps.content.services.documents import retry_document
@@ -17,6 +16,8 @@ from apps.core.admin_site import (
     OperatorModelAdmin,
     ReasonForm,
     WithinFilter,
+    command,
+    label,
     link_to,
     link_to_list,
     operator_site,
@@ -85,7 +86,7 @@ class SourceAdmin(OperatorModelAdmin):
             held_count=Count("documents", filter=Q(documents__status=Document.Status.HELD)),
         )
 
-    @display(description="State", ordering="state", label=SOURCE_COLOURS)
+    @label("State", SOURCE_COLOURS, ordering="state")
     def state_label(self, row: Source) -> str:
         return row.state
 
@@ -119,14 +120,11 @@ class SourceAdmin(OperatorModelAdmin):
     def resume_selected(self, request: HttpRequest, rows: QuerySet[Source]) -> None:
         self.act_on_each(request, rows, "Resumed", lambda row: _resume(request, row.pk))
 
-    @action(
-        description="Pause",
-        permissions=["operate"],
-        dialog={
-            "title": "Pause this source?",
-            "description": "Documents not fetched yet are held until it is resumed.",
-            "form_class": ReasonForm,
-        },
+    @command(
+        "Pause",
+        question="Pause this source?",
+        explanation="Documents not fetched yet are held until it is resumed.",
+        form=ReasonForm,
     )
     def pause_one(self, request: HttpRequest, form: Form, object_id: str) -> HttpResponse:
         reason = f"{form.cleaned_data['reason']} ({request.user})"
@@ -134,13 +132,10 @@ class SourceAdmin(OperatorModelAdmin):
             request, object_id, f"Paused: {reason}", lambda row: pause_source(row.pk, reason=reason, episode_id=None)
         )
 
-    @action(
-        description="Resume",
-        permissions=["operate"],
-        dialog={
-            "title": "Resume this source?",
-            "description": "Held documents are fetched again; an episode that paused it is resolved.",
-        },
+    @command(
+        "Resume",
+        question="Resume this source?",
+        explanation="Held documents are fetched again; an episode that paused it is resolved.",
     )
     def resume_one(self, request: HttpRequest, form: Form, object_id: str) -> HttpResponse:
         return self.act_on_one(request, object_id, "Resumed", lambda row: _resume(request, row.pk))
@@ -176,7 +171,7 @@ class DocumentAdmin(OperatorModelAdmin):
     )
     readonly_fields = ("container_link", "job_link", "id")
 
-    @display(description="Status", ordering="status", label=DOCUMENT_COLOURS)
+    @label("Status", DOCUMENT_COLOURS, ordering="status")
     def status_label(self, row: Document) -> str:
         return row.status
 
@@ -197,11 +192,7 @@ class DocumentAdmin(OperatorModelAdmin):
     def retry_selected(self, request: HttpRequest, rows: QuerySet[Document]) -> None:
         self.act_on_each(request, rows, "Retried", lambda row: retry_document(row.pk))
 
-    @action(
-        description="Retry",
-        permissions=["operate"],
-        dialog={"title": "Retry this document?", "description": "It starts again from the stage that failed."},
-    )
+    @command("Retry", question="Retry this document?", explanation="It starts again from the stage that failed.")
     def retry_one(self, request: HttpRequest, form: Form, object_id: str) -> HttpResponse:
         return self.act_on_one(request, object_id, "Retried", lambda row: retry_document(row.pk))
 

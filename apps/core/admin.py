@@ -10,11 +10,12 @@ from django.forms import Form
 from django.http import HttpRequest, HttpResponse
 from django.utils import timezone
 from django.utils.safestring import SafeString
-from unfold.decorators import action, display
 
 from apps.core.admin_site import (
     OperatorModelAdmin,
     WithinFilter,
+    command,
+    label,
     link_to_list,
     operator_site,
     preformatted,
@@ -95,7 +96,7 @@ class JobAdmin(OperatorModelAdmin):
         ("Cause and effect", {"fields": ("correlation_id", "events")}),
     )
 
-    @display(description="State", ordering="state", label=STATE_COLOURS)
+    @label("State", STATE_COLOURS, ordering="state")
     def state_label(self, row: Job) -> str:
         return row.state
 
@@ -133,19 +134,11 @@ class JobAdmin(OperatorModelAdmin):
     def cancel_selected(self, request: HttpRequest, rows: QuerySet[Job]) -> None:
         self.act_on_each(request, rows, "Cancelled", lambda row: cancel_job(row.pk))
 
-    @action(
-        description="Retry",
-        permissions=["operate"],
-        dialog={"title": "Retry this job?", "description": "It gets a fresh set of attempts."},
-    )
+    @command("Retry", question="Retry this job?", explanation="It gets a fresh set of attempts.")
     def retry_one(self, request: HttpRequest, form: Form, object_id: str) -> HttpResponse:
         return self.act_on_one(request, object_id, "Retried", lambda row: retry_job(row.pk))
 
-    @action(
-        description="Cancel",
-        permissions=["operate"],
-        dialog={"title": "Cancel this job?", "description": "An executing job stops at its next step."},
-    )
+    @command("Cancel", question="Cancel this job?", explanation="An executing job stops at its next step.")
     def cancel_one(self, request: HttpRequest, form: Form, object_id: str) -> HttpResponse:
         return self.act_on_one(request, object_id, "Cancelled", lambda row: cancel_job(row.pk))
 

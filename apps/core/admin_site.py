@@ -3,9 +3,9 @@
 Every query of the console runs in the request's tenant, as the application role: row-level security holds here too.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import timedelta
-from typing import Any, ClassVar, TypeVar
+from typing import Any, ClassVar, TypeVar, cast
 from urllib.parse import urlencode
 from uuid import UUID
 
@@ -21,6 +21,7 @@ from django.utils import timezone
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
 from unfold.admin import ModelAdmin
+from unfold.decorators import action, display
 from unfold.forms import BaseDialogForm
 from unfold.sites import UnfoldAdminSite
 from unfold.widgets import UnfoldAdminTextareaWidget
@@ -29,6 +30,7 @@ from apps.core.errors import DomainError
 from apps.core.tenancy import current_tenant
 
 M = TypeVar("M", bound=Model)
+F = TypeVar("F", bound=Callable[..., Any])
 CODE_STYLE = "white-space:pre-wrap;overflow-wrap:anywhere;font-size:12px;line-height:1.5;max-height:32rem;overflow:auto"
 
 
@@ -114,12 +116,12 @@ class OperatorModelAdmin(ModelAdmin):  # type: ignore[misc]  # unfold has no typ
             by_id |= Q(**{name: wanted})
         return queryset.filter(by_id), False
 
-    def act_on_each(self, request: HttpRequest, rows: QuerySet[Any], verb: str, command: Any) -> None:
-        """Call `command(row)` for each selected row; report how many went well, and each refusal once."""
+    def act_on_each(self, request: HttpRequest, rows: QuerySet[Any], verb: str, step: Any) -> None:
+        """Call `step(row)` for each selected row; report how many went well, and each refusal once."""
         done, refused = 0, set[str]()
         for row in rows:
             try:
-                command(row)
+                step(row)
             except DomainError as error:
                 refused.add(error.detail)
             else:
@@ -130,13 +132,31 @@ class OperatorModelAdmin(ModelAdmin):  # type: ignore[misc]  # unfold has no typ
         for detail in sorted(refused)[:5]:
             messages.error(request, detail)
 
-    def act_on_one(self, request: HttpRequest, object_id: str, verb: str, command: Any) -> HttpResponse:
-        """Call `command(row)` for the row of a detail page, then show that page again."""
+    def act_on_one(self, request: HttpRequest, object_id: str, verb: str, step: Any) -> HttpResponse:
+        """Call `step(row)` for the row of a detail page, then show that page again."""
         row = self.get_object(request, object_id)
         if row is not None:
-            self.act_on_each(request, [row], verb, command)  # type: ignore[arg-type]  # iterated only
+            self.act_on_each(request, [row], verb, step)  # type: ignore[arg-type]  # iterated only
         url = reverse(f"admin:{self.opts.app_label}_{self.opts.model_name}_change", args=(object_id,))
         return HttpResponse(headers={"HX-Redirect": url})
+
+
+def label(description: str, colours: Mapping[Any, str], *, ordering: str | None = None) -> Callable[[F], F]:
+    """A list column shown as a coloured label; `colours` are unfold's names by value."""
+    return cast("Callable[[F], F]", display(description=description, ordering=ordering, label=dict(colours)))
+
+
+def command(
+    description: str,
+    *,
+    question: str,
+    explanation: str,
+    permission: str = "operate",
+    form: type[BaseDialogForm] = BaseDialogForm,
+) -> Callable[[F], F]:
+    """A button on a detail page. It always asks first, and only the answer, a POST with its CSRF token, acts."""
+    dialog = {"title": question, "description": explanation, "form_class": form, "form_submit_text": description}
+    return cast("Callable[[F], F]", action(description=description, permissions=[permission], dialog=dialog))
 
 
 class WithinFilter(SimpleListFilter):

@@ -147,8 +147,7 @@ def ask_vectors() -> Finding:
 
 
 def ask_embedder() -> Finding:
-    embedder = ports.embedder()
-    return Finding(ok=True, fields={"model": embedder.model_id, "dim": embedder.dim})
+    return Finding(ok=True, fields={"model": ports.embedder().model_id})
 
 
 def ask_llm() -> Finding:

@@ -59,7 +59,7 @@ def principal_for_user(user: Any, tenant: TenantRef) -> Principal | None:
     """A signed-in member as a principal; None for anonymous users and for members of other tenants only."""
     if not isinstance(user, User) or not user.is_active or not user.current_role:
         return None
-    return Principal("user", user.pk, tenant, user.current_role, str(user))
+    return Principal("user", user.pk, tenant, user.current_role, user.email)
 
 
 def resolve_native(request: HttpRequest, *, role: str, check_csrf: bool = False) -> Principal:

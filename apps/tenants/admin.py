@@ -7,9 +7,8 @@ from django.db.models import QuerySet
 from django.forms import Form
 from django.http import HttpRequest, HttpResponse
 from django.utils.safestring import SafeString
-from unfold.decorators import action, display
 
-from apps.core.admin_site import OperatorModelAdmin, operator_site, preformatted
+from apps.core.admin_site import OperatorModelAdmin, command, label, operator_site, preformatted
 from apps.tenants.models import ApiKey, Domain, Membership, Tenant, TenantStatus, User
 from apps.tenants.services import revoke_api_key
 
@@ -23,7 +22,7 @@ class TenantAdmin(OperatorModelAdmin):
     fields = ("name", "slug", "status", "schema_name", "hosts", "members", "options", "created_at", "updated_at", "id")
     readonly_fields = ("hosts", "members", "options", "id")
 
-    @display(description="Status", label=STATUS_COLOURS)
+    @label("Status", STATUS_COLOURS)
     def status_label(self, row: Tenant) -> str:
         return row.status
 
@@ -33,7 +32,7 @@ class TenantAdmin(OperatorModelAdmin):
 
     @admin.display(description="Members")
     def members(self, row: Tenant) -> int:
-        return row.memberships.count()
+        return int(row.memberships.count())
 
     @admin.display(description="Settings")
     def options(self, row: Tenant) -> SafeString:
@@ -88,10 +87,11 @@ class ApiKeyAdmin(OperatorModelAdmin):
     def revoke_selected(self, request: HttpRequest, rows: QuerySet[ApiKey]) -> None:
         self.act_on_each(request, rows, "Revoked", lambda row: revoke_api_key(row.pk))
 
-    @action(
-        description="Revoke",
-        permissions=["own"],
-        dialog={"title": "Revoke this key?", "description": "Whatever uses it stops working within seconds, for good."},
+    @command(
+        "Revoke",
+        question="Revoke this key?",
+        explanation="Whatever uses it stops working within seconds, for good.",
+        permission="own",
     )
     def revoke_one(self, request: HttpRequest, form: Form, object_id: str) -> HttpResponse:
         return self.act_on_one(request, object_id, "Revoked", lambda row: revoke_api_key(row.pk))

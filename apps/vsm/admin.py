@@ -10,12 +10,13 @@ from django.db.models import QuerySet
 from django.http import HttpRequest, HttpResponse
 from django.template.loader import render_to_string
 from django.utils.safestring import SafeString
-from unfold.decorators import action, display
 
 from apps.core.admin_site import (
     OperatorModelAdmin,
     ReasonForm,
     WithinFilter,
+    command,
+    label,
     link_to,
     operator_site,
     preformatted,
@@ -111,11 +112,11 @@ class EpisodeAdmin(OperatorModelAdmin):
     change_form_outer_before_template = "admin/vsm/episode.html"
     fields = ("title", "tags")
 
-    @display(description="Status", ordering="status", label=STATUS_COLOURS)
+    @label("Status", STATUS_COLOURS, ordering="status")
     def status_label(self, row: Episode) -> str:
         return row.status
 
-    @display(description="Risk", ordering="risk_level", label=RISK_COLOURS)
+    @label("Risk", RISK_COLOURS, ordering="risk_level")
     def risk_label(self, row: Episode) -> str:
         return row.risk_level
 
@@ -142,14 +143,11 @@ class EpisodeAdmin(OperatorModelAdmin):
             request, rows, "Resolved", lambda row: services.resolve_episode(row.pk, actor=str(request.user))
         )
 
-    @action(
-        description="Resolve",
-        permissions=["operate"],
-        dialog={
-            "title": "Resolve this episode?",
-            "description": "Interventions of it that still hold are undone.",
-            "form_class": ReasonForm,
-        },
+    @command(
+        "Resolve",
+        question="Resolve this episode?",
+        explanation="Interventions of it that still hold are undone.",
+        form=ReasonForm,
     )
     def resolve_one(self, request: HttpRequest, form: forms.Form, object_id: str) -> HttpResponse:
         reason = form.cleaned_data["reason"]
@@ -303,7 +301,7 @@ class DecisionAdmin(OperatorModelAdmin):
     )
     readonly_fields = ("asked", "seen", "replayed", "id")
 
-    @display(description="Outcome", ordering="outcome", label=OUTCOME_COLOURS)
+    @label("Outcome", OUTCOME_COLOURS, ordering="outcome")
     def outcome_label(self, row: Decision) -> str:
         return row.outcome
 
@@ -356,7 +354,7 @@ class InterventionAdmin(OperatorModelAdmin):
     )
     readonly_fields = ("target", "id")
 
-    @display(description="Status", ordering="status", label=INTERVENTION_COLOURS)
+    @label("Status", INTERVENTION_COLOURS, ordering="status")
     def status_label(self, row: InterventionRecord) -> str:
         return row.status
 

@@ -1,5 +1,6 @@
 """The loop's jobs. Each may run twice."""
 
+from contextlib import suppress
 from typing import Any
 from uuid import UUID
 
@@ -7,10 +8,13 @@ from apps.core.jobs import job
 from apps.core.schedules import every
 from apps.vsm import services
 from apps.vsm.conf import vsm_settings
+from apps.vsm.errors import EpisodeNotFound
 
 
 def _fail(step: str, args: dict[str, Any], code: str, detail: str) -> None:
-    services.fail_episode(UUID(args["episode_id"]), step=step, code=code, detail=detail)
+    """An episode that is gone has nobody to tell."""
+    with suppress(EpisodeNotFound):
+        services.fail_episode(UUID(args["episode_id"]), step=step, code=code, detail=detail)
 
 
 def _analysis_discarded(args: dict[str, Any], code: str, detail: str) -> None:

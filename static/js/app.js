@@ -1,7 +1,7 @@
 // On every page: the live indicator, keyboard, menus, forms that ask first, and errors of htmx requests.
 
 import { Problem, csrfToken } from "./api.js";
-import { ago, confirmAction, toast } from "./dom.js";
+import { ago, confirmAction, el, toast } from "./dom.js";
 import { live } from "./live.js";
 
 const indicator = document.getElementById("live");
@@ -48,6 +48,7 @@ addEventListener("submit", async (event) => {
   event.preventDefault();
   event.stopImmediatePropagation();
   if (await confirmAction({ title: form.dataset.confirm, text: form.dataset.confirmText || "", action: form.dataset.confirmAction })) {
+    if (!form.elements.confirmed) form.append(el("input", { type: "hidden", name: "confirmed", value: "1" }));
     form.dataset.confirmed = "1";
     form.requestSubmit();
     delete form.dataset.confirmed;

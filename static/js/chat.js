@@ -254,7 +254,7 @@ async function loadHistory(url = "/v1/conversations?limit=30") {
   const older = url === next;
   const page = await callJson("GET", url);
   const rows = page.results.map((item) => el("li", { class: item.id === conversationId ? "current" : null },
-    el("a", { href: `?c=${item.id}`, "aria-current": item.id === conversationId ? "page" : null }, item.title || "Conversation", el("time", { datetime: item.updated_at }, ago(item.updated_at))),
+    el("a", { href: `?c=${item.id}`, "aria-current": item.id === conversationId ? "page" : null }, el("span", {}, item.title || "Conversation"), el("time", { datetime: item.updated_at }, ago(item.updated_at))),
     el("button", { type: "button", "aria-label": `Delete conversation: ${item.title}`, onclick: () => remove(item) }, icon("trash"))));
   if (older) historyList.append(...rows);
   else historyList.replaceChildren(...(rows.length ? rows : [el("li", { class: "sources-empty" }, "None yet.")]));

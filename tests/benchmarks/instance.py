@@ -3,11 +3,12 @@
 Import this module before any of `apps`: it sets Django up from the data directory of a running `make up`.
 """
 
+import json
 import os
 import platform
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, is_dataclass
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
@@ -25,6 +26,7 @@ from django.db import connections  # noqa: E402  # Django must be set up first
 from apps.content.retrieval_conf import retrieval_settings  # noqa: E402
 from apps.core.tenancy import TenantRef, alias_in_force, in_tenant  # noqa: E402
 from apps.intelligence import vectors  # noqa: E402
+from apps.tenants.models import ApiKey  # noqa: E402
 from apps.tenants.selectors import tenant_by_slug  # noqa: E402
 from apps.tenants.services import create_api_key, revoke_api_key  # noqa: E402
 
@@ -108,11 +110,10 @@ def describe(ref: TenantRef) -> dict[str, Any]:
 @contextmanager
 def api_keys(ref: TenantRef, count: int) -> Iterator[list[str]]:
     """New keys of the tenant, revoked at the end: the rate limit counts per key, and stays on."""
-    made = []
+    made: list[tuple[ApiKey, str]] = []
     try:
         with in_tenant(ref):
-            for number in range(count):
-                made.append(create_api_key(f"benchmark {number + 1}", role="viewer"))
+            made.extend(create_api_key(f"benchmark {number + 1}", role="viewer") for number in range(count))
         yield [plain for _, plain in made]
     finally:
         with in_tenant(ref):
@@ -123,6 +124,15 @@ def api_keys(ref: TenantRef, count: int) -> Iterator[list[str]]:
 def measured_tenant(slug: str) -> TenantRef:
     """The tenant that holds the corpus. Raises UnknownTenant."""
     return tenant_by_slug(slug)
+
+
+def write_report(path: Path, report: dict[str, Any]) -> None:
+    """One JSON document; dataclasses become objects."""
+
+    def plain(value: Any) -> Any:
+        return asdict(value) if is_dataclass(value) and not isinstance(value, type) else str(value)
+
+    path.write_text(json.dumps(report, indent=1, default=plain, ensure_ascii=False) + "\n")
 
 
 def _version(name: str) -> str:

@@ -81,9 +81,8 @@ def test_each_operator_compares_without_coercion(op: str, value: Any, actual: An
 def test_an_absent_or_null_field_satisfies_no_comparison(op: str) -> None:
     value: Any = ["a"] if op in {"in", "not_in"} else 1 if op in {"lt", "lte", "gt", "gte"} else "a"
     (condition,) = parse_conditions([{"field": "x.y", "op": op, "value": value}])
-    assert [condition.holds(payload) for payload in ({}, {"x": {}}, {"x": None}, {"x": {"y": None}}, {"x": 3})] == [
-        False
-    ] * 5
+    payloads: list[dict[str, Any]] = [{}, {"x": {}}, {"x": None}, {"x": {"y": None}}, {"x": 3}]
+    assert [condition.holds(payload) for payload in payloads] == [False] * 5
 
 
 def test_exists_sees_presence_and_absence_at_a_dotted_path() -> None:

@@ -24,7 +24,7 @@ class RunningOwner:
         self._server = OwnerServer(self.owner, intelligence_settings().socket)
         self._thread = threading.Thread(target=self._server.run)
         self._thread.start()
-        until(lambda: intelligence_settings().socket.exists())
+        until(intelligence_settings().socket.exists)
         return self.owner
 
     def stop(self) -> None:

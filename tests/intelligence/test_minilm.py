@@ -94,5 +94,5 @@ def test_offsets_are_ordered_character_spans(text: str) -> None:
 def test_offsets_cut_the_words_out_of_the_text() -> None:
     text = "Grüße 😀 from PostgreSQL"
     pieces = [text[start:end] for start, end in embedder().token_offsets(text)]
-    assert pieces[:3] == ["Grüße", "😀", "from"]
-    assert "".join(pieces[3:]) == "PostgreSQL"
+    assert "".join(pieces) == text.replace(" ", "")
+    assert pieces.index("from") == pieces.index("😀") + 1

@@ -90,10 +90,14 @@ def test_a_held_embedding_waits_with_its_deletion(tenant: TenantRef) -> None:
     asked = threading.Event()
     gone: list[int] = []
 
+    def referenced(found: list[int]) -> set[int]:
+        asked.set()
+        return set(found)
+
     def delete() -> None:
         try:
             with in_tenant(tenant):
-                gone.append(services.delete_embeddings([label], referenced=lambda found: (asked.set(), set(found))[1]))
+                gone.append(services.delete_embeddings([label], referenced=referenced))
         finally:
             connections.close_all()
 

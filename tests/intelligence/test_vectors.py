@@ -2,10 +2,13 @@
 
 import os
 import signal
+import socket
 import subprocess
 import sys
+from contextlib import suppress
 from io import StringIO
 from pathlib import Path
+from uuid import UUID
 
 import numpy as np
 import pytest
@@ -156,7 +159,7 @@ class TestWithOwner:
 
     def test_an_unknown_tenant_is_refused(self, owner: RunningOwner) -> None:
         with pytest.raises(client.OwnerUnavailable, match="no such active tenant"):
-            client.ask(protocol.Search(protocol.UUID(int=1), embedder().model_id, 1, text="x"))
+            client.ask(protocol.Search(UUID(int=1), embedder().model_id, 1, text="x"))
 
     def test_another_model_is_refused(self, in_new_tenant: TenantRef, owner: RunningOwner) -> None:
         with pytest.raises(client.OwnerUnavailable, match="serves"):
@@ -213,11 +216,11 @@ def test_exact_search_among_labels(in_new_tenant: TenantRef) -> None:
 
 def test_a_stranger_on_the_socket_does_no_harm(in_new_tenant: TenantRef, running_owner: RunningOwner) -> None:
     running_owner.start()
-    import_socket = client.socket.socket(client.socket.AF_UNIX)
-    import_socket.connect(str(intelligence_settings().socket))
-    import_socket.sendall(b"\xff\xff\xff\xffgarbage")
-    assert import_socket.recv(10) == b""
-    import_socket.close()
+    with socket.socket(socket.AF_UNIX) as stranger:
+        stranger.connect(str(intelligence_settings().socket))
+        stranger.sendall(b"\xff\xff\xff\xffgarbage")
+        with suppress(ConnectionResetError):
+            assert stranger.recv(10) == b""
     assert vectors.status().healthy
     assert intelligence_settings().socket.stat().st_mode & 0o777 == 0o600
 
@@ -232,7 +235,6 @@ class TestProcess:
         )
 
     def test_serves_alone_and_stops_cleanly(self, tenant: TenantRef) -> None:
-        socket = intelligence_settings().socket
         first = self.start()
         try:
             until(lambda: vectors.status().healthy, 30.0)
@@ -250,7 +252,7 @@ class TestProcess:
             _, said = first.communicate(timeout=30)
         assert first.returncode == 0, said
         assert "Traceback" not in said
-        assert not socket.exists()
+        assert not intelligence_settings().socket.exists()
 
     def test_a_killed_owner_does_not_stop_the_next(self, tenant: TenantRef) -> None:
         first = self.start()

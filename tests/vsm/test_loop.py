@@ -19,7 +19,14 @@ from apps.vsm.errors import DecisionNotFound, EpisodeNotFound, EpisodeResolved, 
 from apps.vsm.models import Decision, Episode, InterventionRecord, Policy, Rule
 
 Drain = Callable[[TenantRef], int]
-LOOP = ["rule.matched", "episode.created", "episode.analyzed", "policy.evaluated", "source.paused", "intervention.applied"]
+LOOP = [
+    "rule.matched",
+    "episode.created",
+    "episode.analyzed",
+    "policy.evaluated",
+    "source.paused",
+    "intervention.applied",
+]
 
 
 def make_source(host: str = "down.example") -> Source:
@@ -83,9 +90,7 @@ def test_repeated_failures_pause_the_source_under_one_correlation_id(tenant: Ten
         assert (record.status, record.target_id, record.decision_id) == ("applied", source.pk, decision.pk)
 
 
-def test_an_operators_resume_reverts_the_intervention_and_resolves_the_episode(
-    tenant: TenantRef, drain: Drain
-) -> None:
+def test_an_operators_resume_reverts_the_intervention_and_resolves_the_episode(tenant: TenantRef, drain: Drain) -> None:
     source, episode = run_loop(tenant, drain)
     with in_tenant(tenant):
         resume_source(source.pk, actor="ada@example.org")
@@ -346,8 +351,7 @@ def test_an_analysis_that_gave_up_leaves_the_episode_to_an_operator(in_new_tenan
     services.fail_episode(episode.pk, step="analysis", code="job_error", detail="x")
     services.fail_episode(episode.pk, step="analysis", code="job_error", detail="x")
     episode.refresh_from_db()
-    assert (episode.status, names(episode.correlation_id)) == ("error", [])
-    assert Event.objects.filter(name="episode.failed", correlation_id=episode.correlation_id).count() == 1
+    assert (episode.status, names(episode.correlation_id)) == ("error", ["episode.failed"])
     tasks.analyse_episode(episode_id=episode.pk)
     assert Decision.objects.count() == 0
 
@@ -375,9 +379,7 @@ def test_the_timeline_tells_the_story_of_one_episode_only(tenant: TenantRef, dra
     assert sorted(told) == sorted(expected)
 
 
-def test_one_tenants_failures_pause_nothing_elsewhere(
-    two_tenants: tuple[TenantRef, TenantRef], drain: Drain
-) -> None:
+def test_one_tenants_failures_pause_nothing_elsewhere(two_tenants: tuple[TenantRef, TenantRef], drain: Drain) -> None:
     one, other = two_tenants
     with in_tenant(other):
         bystander = make_source()

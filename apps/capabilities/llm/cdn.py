@@ -178,8 +178,8 @@ class Cdn:
         task = flight.task
         assert task is not None  # noqa: S101  # set by _depart before anyone listens
         try:
-            while (piece := await queue.get()) is not None:
-                yield piece
+            while (heard := await queue.get()) is not None:
+                yield heard
             if task.cancelled():
                 raise LlmUnavailable("The call to the model provider was stopped.")
             task.result()

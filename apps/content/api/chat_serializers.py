@@ -33,8 +33,9 @@ class MessageOutput(serializers.ModelSerializer[Message]):
         fields = ("id", "role", "content", "mode", "citations", "model", "created_at")
 
 
-class ConversationDetail(ConversationOutput):
+class ConversationDetail(serializers.ModelSerializer[Conversation]):
     messages = MessageOutput(many=True, source="turns")
 
-    class Meta(ConversationOutput.Meta):
-        fields = (*ConversationOutput.Meta.fields, "messages")
+    class Meta:
+        model = Conversation
+        fields = ("id", "title", "created_at", "updated_at", "messages")

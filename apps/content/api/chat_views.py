@@ -1,5 +1,6 @@
 """Conversations over HTTP: each principal sees their own. Asking is POST /v1/chat, a native stream."""
 
+from typing import cast
 from uuid import UUID
 
 from django.db.models import QuerySet
@@ -17,6 +18,7 @@ from apps.content.selectors.conversations import (
     messages_of_conversation,
 )
 from apps.content.services.chat import delete_conversation
+from apps.tenants.selectors import Principal
 
 
 @extend_schema(operation_id="conversations_list")
@@ -26,7 +28,7 @@ class ConversationsView(ListAPIView[Conversation]):
     serializer_class = ConversationOutput
 
     def get_queryset(self) -> QuerySet[Conversation]:
-        return conversations_visible_to(self.request.user.label)
+        return conversations_visible_to(_label(self.request))
 
 
 class ConversationView(APIView):
@@ -34,11 +36,15 @@ class ConversationView(APIView):
 
     @extend_schema(operation_id="conversations_read", responses=ConversationDetail)
     def get(self, request: Request, conversation_id: UUID) -> Response:
-        conversation = conversation_visible_to(request.user.label, conversation_id)
+        conversation = conversation_visible_to(_label(request), conversation_id)
         conversation.turns = messages_of_conversation(conversation)  # type: ignore[attr-defined]  # read by the output
         return Response(ConversationDetail(conversation).data)
 
     @extend_schema(operation_id="conversations_delete", responses={204: None})
     def delete(self, request: Request, conversation_id: UUID) -> Response:
-        delete_conversation(conversation_id, principal=request.user.label)
+        delete_conversation(conversation_id, principal=_label(request))
         return Response(status=204)
+
+
+def _label(request: Request) -> str:
+    return cast("Principal", request.user).label

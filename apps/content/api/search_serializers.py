@@ -12,7 +12,7 @@ MAX_FILTER_VALUES = 100
 
 
 class SearchFiltersInput(StrictSerializer):
-    source = serializers.ListField(
+    source = serializers.ListField(  # type: ignore[assignment]  # the metaclass takes it off the class
         child=serializers.CharField(max_length=200),
         required=False,
         max_length=MAX_FILTER_VALUES,
@@ -83,12 +83,12 @@ class SearchHitOutput(serializers.Serializer[Any]):
 
 class FacetOutput(serializers.Serializer[Any]):
     value = serializers.CharField()
-    label = serializers.CharField()
+    label = serializers.CharField()  # type: ignore[assignment]  # as above
     count = serializers.IntegerField()
 
 
 class FacetsOutput(serializers.Serializer[Any]):
-    source = FacetOutput(many=True)
+    source = FacetOutput(many=True)  # type: ignore[assignment]  # as above
     content_type = FacetOutput(many=True)
 
 

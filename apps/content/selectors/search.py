@@ -74,7 +74,7 @@ class HitRow:
     chunk_id: int
     start: int
     end: int
-    heading_path: tuple[str, ...]
+    heading_path: Sequence[str]
     text: str | None
 
 
@@ -96,7 +96,7 @@ SELECT 1 FROM content_document d
 JOIN content_semanticcontainer sc ON sc.document_id = d.id AND sc.active
 JOIN content_blob b ON b.id = d.blob_id AND b.state = 'indexed'
 JOIN content_source s ON s.id = d.source_id
-WHERE d.status = 'ready'"""
+WHERE d.status <> 'removed'"""
 
 
 def _rows(sql: str, params: Sequence[Any]) -> list[tuple[Any, ...]]:
@@ -229,7 +229,7 @@ def hit_rows(hits: Sequence[tuple[UUID, int]], filters: SearchFilters, *, with_t
           CASE WHEN f.position <= %s THEN c.text END
         FROM unnest(%s::uuid[], %s::bigint[]) WITH ORDINALITY AS f(blob_id, chunk_id, position)
         JOIN content_chunk c ON c.id = f.chunk_id
-        JOIN content_document d ON d.blob_id = f.blob_id AND d.status = 'ready'
+        JOIN content_document d ON d.blob_id = f.blob_id AND d.status <> 'removed'
         JOIN content_semanticcontainer sc ON sc.document_id = d.id AND sc.active
         JOIN content_blob b ON b.id = d.blob_id AND b.state = 'indexed'
         JOIN content_source s ON s.id = d.source_id
@@ -237,7 +237,7 @@ def hit_rows(hits: Sequence[tuple[UUID, int]], filters: SearchFilters, *, with_t
         ORDER BY f.position, sc.id LIMIT %s""",  # noqa: S608  # as above
         [with_text, [blob_id for blob_id, _ in hits], [chunk_id for _, chunk_id in hits], *params, limit],
     )
-    return [HitRow(*row[:11], tuple(row[11] or ()), row[12]) for row in rows]
+    return [HitRow(*row) for row in rows]
 
 
 def neighbours(chunk_ids: Sequence[int]) -> dict[int, tuple[int, int, str]]:

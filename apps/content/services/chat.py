@@ -210,7 +210,7 @@ def _passages(retrieved: Retrieved) -> tuple[Passage, ...]:
             score=round(chunks[row.position].score / options.weights.best, 6),
             start=row.start,
             end=row.end,
-            heading_path=row.heading_path,
+            heading_path=tuple(row.heading_path),
             text=row.text or "",
         )
         for n, row in enumerate(chosen, start=1)

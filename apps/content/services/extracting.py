@@ -9,7 +9,7 @@ from apps.content.extraction import Extracted, extract
 from apps.content.locks import lock_blob, lock_document
 from apps.content.models import Blob, Chunk, Document
 from apps.content.services.fetching import NextStep
-from apps.content.services.outcomes import advance
+from apps.content.services.outcomes import advance, begin_stage
 from apps.core.jobs import current_job
 from apps.core.tenancy import atomic
 from apps.intelligence.ports import Embedder
@@ -35,6 +35,7 @@ def extract_document(document_id: UUID, *, expected_hash: str, embedder: Embedde
     blob = Blob.objects.filter(content_hash=expected_hash).first()
     if document is None or document.status == Document.Status.REMOVED or blob is None:
         return
+    begin_stage(document, Document.Stage.EXTRACT)
     chunker = chunker_for(embedder)
     if blob.state == Blob.State.STORED or blob.chunker != chunker:
         _extract_blob(blob, embedder, chunker)

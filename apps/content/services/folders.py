@@ -35,6 +35,7 @@ class FileItem:
     external_id: str
     uri: str
     data: bytes | None
+    code: str = "file_unreadable"
     problem: str = ""
 
 
@@ -56,6 +57,7 @@ def ingest_files(
     *,
     total: int,
     source_name: str,
+    rename: bool = False,
     kind: Source.Kind = Source.Kind.PATH,
     whole: bool = True,
     prune: bool = False,
@@ -66,7 +68,7 @@ def ingest_files(
     With `whole` the items are all the folder has: documents of files that are gone are removed, unless that is more
     than half of more than ten, which `prune` has to confirm.
     """
-    source = ensure_source(kind, root_uri, name=source_name, rename=True)
+    source = ensure_source(kind, root_uri, name=source_name, rename=rename)
     with atomic():
         abandon_interrupted_runs(source)
         run = start_run(source, origin=root_uri, total=total)
@@ -130,7 +132,7 @@ def _ingest_batch(source: Source, run: IngestRun, batch: list[FileItem], outcome
             unchanged += 1
             continue
         if not is_new and document.run_id not in {None, run.pk}:
-            released[document.run_id] = released.get(document.run_id, 0) + 1  # type: ignore[index]  # None excluded
+            released[document.run_id] = released.get(document.run_id, 0) + 1
         document.run = run
         (created if is_new else changed).append(document)
         if isinstance(verdict, _Refused):
@@ -182,7 +184,7 @@ def _judge(item: FileItem, document: Document) -> _Unchanged | _Refused | _Accep
     """Compare a file with what its document has; store new content and prepare the document for it."""
     data, kind = item.data, _kind_of(item)
     if data is None or isinstance(kind, _Refused):
-        return kind if isinstance(kind, _Refused) else _Refused("file_unreadable", item.problem)
+        return kind if isinstance(kind, _Refused) else _Refused(item.code, item.problem)
     hash_ = content_hash(data, kind)
     if is_served(document, hash_):
         return _Unchanged()
@@ -197,7 +199,7 @@ def _kind_of(item: FileItem) -> str | _Refused:
     """The file's media type, or why it is not taken in."""
     limit = ingest_settings().max_document_bytes
     if item.data is None:
-        return _Refused("file_unreadable", item.problem)
+        return _Refused(item.code, item.problem)
     if len(item.data) > limit:
         return _Refused("body_too_large", f"The file has more than {limit} bytes.")
     if not item.data.strip():

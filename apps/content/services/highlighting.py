@@ -52,7 +52,7 @@ def sentences(text: str) -> list[tuple[int, int]]:
 
     A blank line, a list item, a heading and a table row end a sentence; a single line break does not.
     """
-    spans = []
+    spans: list[tuple[int, int]] = []
     for block_start, block_end in _split(text, 0, len(text), _BLOCK, keep=False):
         for start, end in _sentences_of_block(text, block_start, block_end):
             spans.extend(_bounded(text, start, end))

@@ -13,7 +13,7 @@ from apps.content.extraction import ExtractionError
 from apps.content.locks import lock_blob, lock_document
 from apps.content.models import Blob, Chunk, Document, SemanticContainer
 from apps.content.services.blobs import drop_unused_blob
-from apps.content.services.outcomes import PROGRESS, advance, complete_run_when_done
+from apps.content.services.outcomes import PROGRESS, advance, begin_stage, complete_run_when_done
 from apps.core.events import publish
 from apps.core.jobs import current_job
 from apps.core.tenancy import atomic, current_tenant
@@ -50,6 +50,7 @@ def index_document(document_id: UUID, *, expected_hash: str, embedder: Embedder)
     blob = Blob.objects.filter(content_hash=expected_hash).first()
     if document is None or blob is None or document.status in {Document.Status.REMOVED, Document.Status.READY}:
         return None
+    begin_stage(document, Document.Stage.EMBED)
     chunks = list(Chunk.objects.filter(blob=blob).order_by("ordinal").defer("tsv"))
     if not chunks:
         raise NothingToIndex("The document contains no readable text.")

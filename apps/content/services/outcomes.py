@@ -9,8 +9,10 @@ from apps.content.events import DocumentAdvanced, DocumentFailed, IngestComplete
 from apps.content.locks import lock_document
 from apps.content.models import Document, IngestRun
 from apps.core.events import publish
+from apps.core.jobs import current_job
 from apps.core.tenancy import atomic
 
+WAITING = (Document.Status.PENDING, Document.Status.PROCESSING)
 FINAL = (Document.Status.READY, Document.Status.FAILED, Document.Status.REMOVED)
 
 PROGRESS: dict[str, float] = {
@@ -43,11 +45,24 @@ def advance(document: Document, stage: Document.Stage, *, progress: float | None
     )
 
 
+def begin_stage(document: Document, stage: Document.Stage) -> None:
+    """Show which stage a job is working on; the event comes when the stage is done."""
+    job = current_job()
+    Document.objects.filter(
+        pk=document.pk, content_hash=document.content_hash, status__in=[*WAITING, Document.Status.FAILED]
+    ).update(
+        status=Document.Status.PROCESSING,
+        stage=stage,
+        job_id=job.id if job else document.job_id,
+        updated_at=timezone.now(),
+    )
+
+
 def fail_document(document_id: UUID, *, content_hash: str | None, code: str, detail: str) -> None:
-    """Mark a document failed with its cause, unless it has moved on to other content or is gone."""
+    """Mark a document failed with its cause, unless it is so already, has moved on to other content, or is gone."""
     with atomic():
         document = lock_document(document_id)
-        if document is None or document.status == Document.Status.REMOVED:
+        if document is None or document.status in {Document.Status.REMOVED, Document.Status.FAILED}:
             return
         if content_hash is not None and document.content_hash != content_hash:
             return

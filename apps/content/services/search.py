@@ -129,7 +129,7 @@ def _hit(row: HitRow, hit: FusedHit, retrieved: Retrieved, *, explain: bool) -> 
         ),
         score=round(hit.rrf / retrieval_settings().weights.best, 6),
         highlights=highlights,
-        chunk=ChunkView(start=row.start, end=row.end, heading_path=row.heading_path, text=text),
+        chunk=ChunkView(start=row.start, end=row.end, heading_path=tuple(row.heading_path), text=text),
         explanation=_explanation(hit) if explain else None,
         source_name=row.source_name,
         content_type=row.content_type,

@@ -86,7 +86,7 @@ def _children(value: Any) -> Iterator[tuple[str | int, Any]]:
 
 def _check_depth(value: Any) -> None:
     level = [value]
-    for _ in range(MAX_DEPTH + 1):
+    for _ in range(MAX_DEPTH):
         level = [child for parent in level for _, child in _children(parent) if isinstance(child, dict | list)]
         if not level:
             return

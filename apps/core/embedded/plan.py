@@ -58,7 +58,15 @@ def platform_services(files: DataDir, environment: Mapping[str, str], *, host: s
     celery = (sys.executable, "-m", "celery", "-A", "cybernetic.celery")
     web = (
         *(sys.executable, "-m", "uvicorn", "cybernetic.asgi:application", "--host", host, "--port", str(port)),
-        *("--timeout-graceful-shutdown", "10", "--no-access-log", "--no-server-header", "--no-proxy-headers"),
+        *(
+            "--lifespan",
+            "on",
+            "--timeout-graceful-shutdown",
+            "10",
+            "--no-access-log",
+            "--no-server-header",
+            "--no-proxy-headers",
+        ),
     )
     schedule = files.root / "beat" / "schedule"
     schedule.parent.mkdir(mode=0o700, exist_ok=True)

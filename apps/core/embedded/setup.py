@@ -105,6 +105,8 @@ async def run_setup(
         await manage(files, environment, run_id, "migrate_all", tell=shown.tell, role="owner")
     with step("Static files") as shown:
         await manage(files, environment, run_id, "collectstatic", "--noinput", "--verbosity", "0", tell=shown.tell)
+    with step("Embedding model") as shown:
+        await manage(files, environment, run_id, "prepare_models", tell=shown.tell)
     with step("Demo tenant and documentation") as shown:
         printed = await manage(files, environment, run_id, "setup_demo", "--print", tell=shown.tell)
     try:

@@ -2,6 +2,7 @@
 
 import asyncio
 import http.client
+import json
 import os
 import secrets
 import signal
@@ -11,7 +12,7 @@ from contextlib import suppress
 from typing import Any
 
 from apps.core.embedded import environment, plan, preflight, roles, setup
-from apps.core.embedded.console import Talk
+from apps.core.embedded.console import Step, Talk
 from apps.core.embedded.credentials import Credentials, load_or_create
 from apps.core.embedded.errors import StartFailed
 from apps.core.embedded.leftovers import end_leftovers
@@ -27,6 +28,8 @@ _SERVER_START_S = 90.0
 _READY_S = 180.0
 _STALE_LOCK_TRIES = 12
 _WEB_TRIES = 3
+_SETTLE_S = 30.0
+_AWAITED = frozenset({"valkey", "broker", "processes"})
 
 
 class Platform:
@@ -174,16 +177,32 @@ class Platform:
                 log = plan.log_of(self._files, "web")
                 return f"The web server does not start: {last_line(log) or 'it wrote no message'} (whole log: {log})."
 
-            await self._until(self._ready, failed, shown.tell, _READY_S, "The web server")
+            await self._until(lambda: self._failing() is not None, failed, shown.tell, _READY_S, "The web server")
+            shown.detail = await self._settle(shown)
 
-    def _ready(self) -> bool:
+    async def _settle(self, shown: Step) -> str:
+        """Wait a while for every process to report in; what is still missing then, for the step's line."""
+        loop = asyncio.get_running_loop()
+        deadline = loop.time() + _SETTLE_S
+        while loop.time() < deadline:
+            failing = await asyncio.to_thread(self._failing)
+            missing = sorted(_AWAITED & failing) if failing is not None else ["web"]
+            if not missing:
+                return ""
+            shown.tell(f"waiting for {', '.join(missing)}")
+            await asyncio.sleep(0.3)
+        return f"degraded: {', '.join(missing)}; see /health/ready"
+
+    def _failing(self) -> frozenset[str] | None:
+        """What /health/ready calls failing; None while the platform is not ready at all."""
         address = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(self._host, self._host)  # noqa: S104  # what to ask, not to bind
         connection = http.client.HTTPConnection(address, self._port, timeout=10)
         try:
             connection.request("GET", "/health/ready", headers={"Host": f"localhost:{self._port}"})
-            return connection.getresponse().status == http.client.OK
-        except (OSError, http.client.HTTPException):
-            return False
+            response = connection.getresponse()
+            return frozenset(json.loads(response.read())["failing"]) if response.status == http.client.OK else None
+        except (OSError, http.client.HTTPException, ValueError, KeyError):
+            return None
         finally:
             connection.close()
 

@@ -39,6 +39,7 @@ class JobListView(ListAPIView[Job]):
 class JobView(RetrieveAPIView[Job]):
     queryset = Job.objects.none()
     serializer_class = JobSerializer
+    lookup_url_kwarg = "job_id"
 
     def get_queryset(self) -> QuerySet[Job]:
         return jobs_for_tenant()
@@ -48,9 +49,9 @@ class _JobCommandView(APIView):
     permission_classes: ClassVar = [RequiresOperator]
     command: ClassVar[Callable[[UUID], None]]
 
-    def post(self, request: Request, pk: UUID) -> Response:
-        type(self).command(pk)
-        return Response(JobSerializer(jobs_for_tenant().get(pk=pk)).data)
+    def post(self, request: Request, job_id: UUID) -> Response:
+        type(self).command(job_id)
+        return Response(JobSerializer(jobs_for_tenant().get(pk=job_id)).data)
 
 
 @extend_schema_view(

@@ -7,6 +7,7 @@ import msgspec
 from django.http import HttpRequest, HttpResponse
 from drf_spectacular.generators import SchemaGenerator
 
+from apps.content.retrieval_conf import retrieval_settings
 from apps.core.api.problems import MEDIA_TYPE
 from apps.core.api.schema import PROBLEM_SCHEMA
 
@@ -61,7 +62,7 @@ CHAT_REQUEST = {
     "additionalProperties": False,
     "required": ["message"],
     "properties": {
-        "message": {"type": "string", "minLength": 1, "maxLength": 8000},
+        "message": {"type": "string", "minLength": 1, "maxLength": retrieval_settings().max_message_chars},
         "conversation_id": {"type": "string", "format": "uuid", "nullable": True},
     },
 }

@@ -22,14 +22,13 @@ from apps.gateway.sse import HEARTBEAT, EventStream, event_stream, frame, until_
 
 log = logging.getLogger(__name__)
 
-MAX_MESSAGE_CHARS = 8000
 QUEUE_EVENTS = 16
 
 
 class ChatRequestSerializer(StrictSerializer):
-    """What a chat request may say."""
+    """What a chat request may say; how long a message may be is the answering service's to refuse."""
 
-    message = serializers.CharField(max_length=MAX_MESSAGE_CHARS)
+    message = serializers.CharField()
     conversation_id = serializers.UUIDField(required=False, allow_null=True)
 
 

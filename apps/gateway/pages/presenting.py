@@ -22,15 +22,6 @@ class Span(Protocol):
     def end(self) -> int: ...
 
 
-class HeadingLike(Protocol):
-    @property
-    def level(self) -> int: ...
-    @property
-    def text(self) -> str: ...
-    @property
-    def start(self) -> int: ...
-
-
 class EventLike(Protocol):
     @property
     def name(self) -> str: ...
@@ -38,6 +29,15 @@ class EventLike(Protocol):
     def payload(self) -> Mapping[str, Any]: ...
     @property
     def occurred_at(self) -> datetime: ...
+
+
+@dataclass(frozen=True, slots=True)
+class Heading:
+    """A heading of a document's text; `start` = where its line begins."""
+
+    level: int
+    text: str
+    start: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,7 +95,7 @@ def _flat(text: str) -> str:
     return _SPACE.sub(" ", text)
 
 
-def blocks(text: str, headings: Iterable[HeadingLike], *, max_chars: int) -> list[Block]:
+def blocks(text: str, headings: Iterable[Heading], *, max_chars: int) -> list[Block]:
     """The first `max_chars` of a text as headings and paragraphs, each with its exact offset."""
     at = 0
     found: list[Block] = []

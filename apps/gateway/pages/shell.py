@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import wraps
-from typing import Any, Concatenate, ParamSpec, Protocol, cast
+from typing import Any, Concatenate, ParamSpec, cast
 
 from django.conf import settings
 from django.contrib.auth.views import redirect_to_login
@@ -32,8 +32,8 @@ class PageRequest(HttpRequest):
     htmx: HtmxDetails
 
 
-class PageView(Protocol[P]):
-    def __call__(self, request: PageRequest, *args: P.args, **kwargs: P.kwargs) -> HttpResponse: ...
+View = Callable[Concatenate[PageRequest, P], HttpResponse]
+GuardedView = Callable[Concatenate[HttpRequest, P], HttpResponse]
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,11 +50,11 @@ class Shell:
 
 def tenant_name(tenant: TenantRef) -> str:
     """The organisation as it calls itself."""
-    return Tenant.objects.values_list("name", flat=True).get(pk=tenant.id)
+    return str(Tenant.objects.values_list("name", flat=True).get(pk=tenant.id))
 
 
 def shell_for(request: PageRequest) -> Shell:
-    """The header of one request."""
+    """The header of one request of a signed-in person."""
     principal = request.principal
     return Shell(
         tenant_name=tenant_name(request.tenant),
@@ -64,6 +64,11 @@ def shell_for(request: PageRequest) -> Shell:
         is_operator=role_allows(principal.role, "operator"),
         csrf_cookie=settings.CSRF_COOKIE_NAME,
     )
+
+
+def is_signed_in(request: PageRequest) -> bool:
+    """Whether the middleware found a member or key behind this request."""
+    return cast("Principal | None", request.principal) is not None
 
 
 def is_fragment(request: PageRequest) -> bool:
@@ -79,16 +84,14 @@ def render_page(
     return render(request, template, {"shell": shell_for(request), "section": section, **context}, status=status)
 
 
-def page(
-    *, role: str = "viewer"
-) -> Callable[[PageView[P]], Callable[Concatenate[HttpRequest, P], HttpResponse]]:
+def page(*, role: str = "viewer") -> Callable[[View[P]], GuardedView[P]]:
     """A page for signed-in members holding `role`: others sign in or are refused, and nothing of it is cached."""
 
-    def decorate(view: PageView[P]) -> Callable[Concatenate[HttpRequest, P], HttpResponse]:
+    def decorate(view: View[P]) -> GuardedView[P]:
         @wraps(view)
-        def wrapped(request: HttpRequest, *args: P.args, **kwargs: P.kwargs) -> HttpResponse:
+        def wrapped(request: HttpRequest, /, *args: P.args, **kwargs: P.kwargs) -> HttpResponse:
             ours = cast("PageRequest", request)
-            if ours.principal is None:
+            if not is_signed_in(ours):
                 return _to_login(ours)
             try:
                 if not role_allows(ours.principal.role, role):

@@ -75,7 +75,7 @@ def load(root: Path, tenant_id: UUID, model_id: str, dim: int) -> HnswIndex | No
         header = msgspec.json.decode(file.read_bytes(), type=Header)
     except FileNotFoundError:
         return None
-    except (OSError, msgspec.DecodeError) as error:
+    except (OSError, ValueError, msgspec.MsgspecError) as error:
         raise FileRefused(f"the header cannot be read: {error}") from error
     if (header.format, header.tenant, header.model_id, header.dim) != (FORMAT, tenant_id, model_id, dim):
         raise FileRefused("the header names another tenant, model, dimension or format")

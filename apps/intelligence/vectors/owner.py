@@ -97,9 +97,7 @@ class IndexOwner:
         self._check_model(request.model_id)
         tenant = self._tenant(request.tenant)
         served = self._served(tenant) if self._indexed else None
-        number = None
-        if served is not None and not served.is_fresh(FRESH_S):
-            number = served.request_sync()
+        number = served.pending(FRESH_S) if served is not None else None
         vector = self._query_vector(tenant, request)
         packed = protocol.pack_vector(vector)
         if served is None:

@@ -31,11 +31,10 @@ class ServedIndex:
         self._horizon = 0
         self._reconciled_at = 0.0
         self._synced_at = 0.0
-        self._stale = True
         self._changed_at: float | None = None
         self._first_change_at: float | None = None
         self._turn = threading.Condition()
-        self._asked = self._finished = 0
+        self._asked = self._finished = self._wanted = 0
         self._working = False
         self._busy_since: float | None = None
         self._rebuild = False
@@ -62,12 +61,14 @@ class ServedIndex:
         return 0.0 if since is None else time.monotonic() - since
 
     def mark_stale(self) -> None:
-        """There is news in PostgreSQL: the next search waits for it, and reading starts now."""
-        self._stale = True
-        self.request_sync()
+        """There is news in PostgreSQL: reading starts now, and searches wait for it."""
+        self._wanted = self.request_sync()
 
-    def is_fresh(self, max_age_s: float) -> bool:
-        return not self._stale and time.monotonic() - self._synced_at < max_age_s
+    def pending(self, max_age_s: float) -> int | None:
+        """The number of the sync that a search has to wait for, so that it sees what was there `max_age_s` ago."""
+        if self._finished < self._wanted:
+            return self._wanted
+        return None if time.monotonic() - self._synced_at < max_age_s else self.request_sync()
 
     def request_rebuild(self) -> int:
         self._rebuild = True
@@ -142,19 +143,14 @@ class ServedIndex:
                 self._turn.notify_all()
 
     def _sync(self) -> None:
-        self._stale = False
-        try:
-            index = self._index
-            if self._rebuild or index is None or index.worn:
-                self._open(rebuild=self._rebuild or index is not None)
-            elif time.monotonic() - self._reconciled_at > RECONCILE_EVERY_S:
-                self._reconcile(index)
-            else:
-                self._read_news(index)
-        except BaseException:
-            self._stale = True
-            raise
-        self._synced_at = time.monotonic()
+        started, index = time.monotonic(), self._index
+        if self._rebuild or index is None or index.worn:
+            self._open(rebuild=self._rebuild or index is not None)
+        elif started - self._reconciled_at > RECONCILE_EVERY_S:
+            self._reconcile(index)
+        else:
+            self._read_news(index)
+        self._synced_at = started
 
     def _open(self, *, rebuild: bool) -> None:
         index = None

@@ -1,6 +1,6 @@
 """The viable system over HTTP: read by viewers, acted on by operators."""
 
-from typing import Any
+from typing import Any, Protocol
 from uuid import UUID
 
 from django.db.models import QuerySet
@@ -25,6 +25,13 @@ from apps.vsm.api.serializers import (
     SystemsOutput,
 )
 from apps.vsm.models import Episode, Policy, Rule
+
+
+class HasLabel(Protocol):
+    """What a command needs of whoever gives it."""
+
+    @property
+    def label(self) -> str: ...
 
 
 class SystemsView(APIView):
@@ -65,7 +72,8 @@ class ResolveEpisodeView(APIView):
     @extend_schema(operation_id="episodes_resolve", request=ResolveInput, responses=EpisodeDetail)
     def post(self, request: Request, episode_id: UUID) -> Response:
         given = read_body(request, ResolveInput)
-        services.resolve_episode(episode_id, actor=request.user.label, resolution=given["resolution"])
+        principal: HasLabel = request.user  # type: ignore[assignment]  # our authenticators put a principal there
+        services.resolve_episode(episode_id, actor=principal.label, resolution=given["resolution"])
         return Response(_detail(selectors.episode_by_id(episode_id)))
 
 

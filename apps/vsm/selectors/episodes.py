@@ -139,14 +139,16 @@ def decision_input(episode: Episode) -> DecisionInput:
     evidence = Evidence.model_validate(episode.analysis["evidence"])
     since = episode.created_at - HISTORY
     return DecisionInput(
-        episode=EpisodeFacts(
-            id=episode.id,
-            rule=episode.rule.name,
-            rule_version=episode.rule.version,
-            subject_kind=episode.source_kind,
-            subject_id=episode.subject_id,
-            risk_level=episode.risk_level,
-            analysis_method=episode.analysis_method,
+        episode=EpisodeFacts.model_validate(
+            {
+                "id": episode.id,
+                "rule": episode.rule.name,
+                "rule_version": episode.rule.version,
+                "subject_kind": episode.source_kind,
+                "subject_id": episode.subject_id,
+                "risk_level": episode.risk_level,
+                "analysis_method": episode.analysis_method,
+            }
         ),
         evidence=EvidenceFacts(
             failures=evidence.failures,

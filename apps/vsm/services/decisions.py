@@ -14,7 +14,7 @@ from apps.core.events import publish
 from apps.vsm import events
 from apps.vsm.errors import DecisionNotFound
 from apps.vsm.locks import lock_episode
-from apps.vsm.models import Decision, EpisodeStatus, Outcome
+from apps.vsm.models import Decision, EpisodeStatus
 from apps.vsm.policies import DecisionInput, PolicyText, Verdict, digest, evaluate
 from apps.vsm.selectors.episodes import (
     decision_input,
@@ -105,7 +105,7 @@ def replay_decision(decision_id: UUID) -> Replay:
     try:
         verdict = evaluate(texts, DecisionInput.model_validate(decision.input))
     except ValidationError:
-        verdict = Verdict(Outcome.ERROR.value, "", "The stored input cannot be read.", "")
+        verdict = Verdict("error", "", "The stored input cannot be read.", "")
     if verdict.hash != decision.verdict_hash:
         differences.append("the verdict differs")
     return Replay(

@@ -8,6 +8,7 @@ from django.http import HttpResponse
 from django.urls import reverse
 from django.views.decorators.http import require_GET
 
+from apps.content.selectors.documents import documents_visible
 from apps.content.selectors.search import SearchFilters
 from apps.content.services.search import Explanation, FacetCount, SearchHit, SearchResponse, search
 from apps.core.errors import DomainError
@@ -94,7 +95,8 @@ class Found:
 def search_page(request: PageRequest) -> HttpResponse:
     """The box alone, or with results; htmx gets the results only."""
     form = SearchForm.of(request)
-    context: dict[str, object] = {"form": form, "documents_ready": _documents_ready()}
+    ready = documents_visible().filter(status="ready").order_by()
+    context: dict[str, object] = {"form": form, "documents_ready": ready.exists() if form.q else ready.count()}
     status = 200
     if form.q:
         filters = SearchFilters(source=form.source, content_type=form.content_type)

@@ -10,6 +10,7 @@ from django.http import HttpResponse
 from django.urls import reverse
 from django.views.decorators.http import require_GET
 
+from apps.content.selectors.sources import sources_with_counts
 from apps.core.events.log import events_after, log_position
 from apps.gateway.pages.presenting import Happening, happenings
 from apps.gateway.pages.shell import PageRequest, page, render_page
@@ -164,7 +165,7 @@ def _units(figures: dict[str, ShownFigure]) -> list[Unit]:
         ("Library", "serve", "documents_ready", "ready", "documents_held", "held"),
     )
     return [
-        Unit(567 + 140 * n, name, does, figures.get(first), first_label, figures.get(second), second_label)
+        Unit(578 + 138 * n, name, does, figures.get(first), first_label, figures.get(second), second_label)
         for n, (name, does, first, first_label, second, second_label) in enumerate(rows)
     ]
 
@@ -193,4 +194,4 @@ def shown_episodes() -> list[ShownEpisode]:
 
 def _paused_sources(subjects: Iterable[str]) -> dict[str, Any]:
     wanted = set(subjects)
-    return {str(source.id): source for source in sources_visible() if source.state == "paused" and str(source.id) in wanted}
+    return {str(row.pk): row for row in sources_with_counts().filter(state="paused") if str(row.pk) in wanted}
