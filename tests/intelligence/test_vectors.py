@@ -6,6 +6,7 @@ import socket
 import subprocess
 import sys
 from contextlib import suppress
+from dataclasses import replace
 from io import StringIO
 from pathlib import Path
 from uuid import UUID
@@ -20,6 +21,7 @@ from apps.intelligence.conf import intelligence_settings
 from apps.intelligence.errors import VectorInvalid
 from apps.intelligence.ports import embedder
 from apps.intelligence.vectors import client, files, hnsw, protocol
+from apps.intelligence.vectors.owner import IndexOwner
 from tests.intelligence.conftest import RunningOwner, until
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -177,6 +179,34 @@ class TestWithOwner:
         vectors.search("x", k=1)
         folder = files.tenant_folder(intelligence_settings().indexes_dir, in_new_tenant.id)
         until(lambda: bool(list(folder.glob("*.json"))), 10.0)
+
+    def test_memory_has_a_limit(self, two_tenants: tuple[TenantRef, TenantRef]) -> None:
+        """Only the index used last stays; the other one was saved and comes back."""
+        owner = IndexOwner(replace(intelligence_settings(), loaded_indexes_bytes=1))
+        ask = [protocol.Search(ref.id, embedder().model_id, 5, text="x") for ref in two_tenants]
+        for ref, request in zip(two_tenants, ask, strict=True):
+            with in_tenant(ref):
+                services.ensure_embeddings(ANIMALS)
+            assert isinstance(owner.answer(request), protocol.Hits)
+        owner.save_due()
+        report = owner.answer(protocol.Status())
+        assert isinstance(report, protocol.Report)
+        assert [index.tenant for index in report.indexes] == [two_tenants[1].id]
+        again = owner.answer(ask[0])
+        assert isinstance(again, protocol.Hits)
+        assert len(again.labels) == 3
+        owner.close()
+
+    def test_a_worn_index_is_built_anew(self, in_new_tenant: TenantRef, owner: RunningOwner) -> None:
+        texts = [f"Sentence {number}." for number in range(400)]
+        stored = services.ensure_embeddings(texts).labels
+        until(lambda: vectors.search("x", k=1).backend == "hnswlib")
+        services.delete_embeddings(stored[:300])
+        services.notify_index(in_new_tenant)
+        vectors.search("x", k=1)
+        services.notify_index(in_new_tenant)
+        until(lambda: owner.report().indexes[0].stored == 100, 5.0)
+        assert len(vectors.search("x", k=1000).hits) == 100
 
     def test_the_command_shows_and_rebuilds(self, tenant: TenantRef, owner: RunningOwner) -> None:
         with in_tenant(tenant):

@@ -9,7 +9,6 @@ from uuid import UUID, uuid4
 import pytest
 from django.contrib.admin.models import LogEntry
 from django.db.models import Model
-from django.http import HttpResponse
 from django.test import Client
 from django.urls import reverse
 
@@ -74,8 +73,8 @@ def url(model: type[Model], view: str, *args: object) -> str:
     return reverse(f"admin:{model._meta.app_label}_{model._meta.model_name}_{view}", args=args)
 
 
-def body(response: HttpResponse) -> str:
-    return response.content.decode()
+def body(response: Any) -> str:
+    return str(response.content.decode())
 
 
 def test_a_list_and_a_page_of_every_model_show_this_tenant_and_no_other(
@@ -94,8 +93,6 @@ def test_a_list_and_a_page_of_every_model_show_this_tenant_and_no_other(
     for model in MODELS:
         listing = client.get(url(model, "changelist"))
         assert listing.status_code == 200, model
-        if [s for s in secrets if s in body(listing)]:
-            import re as _r; t=body(listing); i=[t.find(s) for s in secrets if s in t][0]; print("DBG", t[i-600:i+200])
         assert not [secret for secret in secrets if secret in body(listing)], model
         with in_tenant(one):
             own = list(model._default_manager.values_list("pk", flat=True)[:2])
@@ -111,13 +108,15 @@ def test_a_list_and_a_page_of_every_model_show_this_tenant_and_no_other(
             page = client.get(url(model, "change", pk), follow=False)
             assert page.status_code == 302, (model, pk)
             assert page.headers["location"] == reverse("admin:index")
+            client.get(reverse("admin:index"))  # takes the message that repeats the id we asked for
     assert shown >= len(MODELS)
     assert shared
     overview = body(client.get(reverse("admin:index")))
     assert mine in overview
     assert theirs not in overview
-    assert mine in body(client.get(url(Source, "changelist")))
-    assert theirs not in body(client.get(url(Event, "changelist"), {"q": theirs}))
+    found = body(client.get(url(Source, "changelist"), {"q": "canary"}))
+    assert mine in found
+    assert theirs not in found
 
 
 @pytest.mark.parametrize("role", ["viewer", "editor"])
@@ -234,12 +233,12 @@ def test_pausing_asks_for_a_reason_and_keeps_it(tenant: TenantRef) -> None:
         assert re.fullmatch(r"licence under review \(operator-.*\)", source.pause_reason)
 
 
-def selected(client: Client, model: type[Model], action: str, *pks: UUID) -> HttpResponse:
+def selected(client: Client, model: type[Model], action: str, *pks: UUID) -> Any:
     answer = client.post(
         url(model, "changelist"), {"action": action, "_selected_action": [str(pk) for pk in pks]}, follow=True
     )
     assert answer.status_code == 200
-    return answer  # type: ignore[return-value]  # the test client's response is one
+    return answer
 
 
 def test_jobs_are_retried_and_cancelled_and_refusals_are_told(tenant: TenantRef) -> None:

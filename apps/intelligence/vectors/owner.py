@@ -14,6 +14,7 @@ from pathlib import Path
 from uuid import UUID
 
 import numpy as np
+from django.db import Error as DatabaseFault
 from django.db import connections
 
 from apps.core.errors import DomainError
@@ -79,6 +80,9 @@ class IndexOwner:
                     reply = self._report()
         except DomainError as error:
             reply = protocol.Refused(error.code, error.detail)
+        except DatabaseFault as error:
+            log.warning("%s: PostgreSQL does not answer: %s", type(request).__name__, error)
+            reply = protocol.Refused("database_unavailable", "PostgreSQL does not answer")
         return reply
 
     def save_due(self) -> None:

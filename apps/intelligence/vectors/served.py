@@ -20,6 +20,10 @@ OPENING, READY, REBUILDING, FAILED = "opening", "ready", "rebuilding", "failed"
 log = logging.getLogger(__name__)
 
 
+class _Closing(Exception):
+    """The owner stops: leave the rest for the next start."""
+
+
 class ServedIndex:
     """Work on the index runs on the executor, one task at a time; searches read what is there."""
 
@@ -127,8 +131,10 @@ class ServedIndex:
                 with in_tenant(self.tenant):
                     self._sync()
                 self.detail = ""
+            except _Closing:
+                pass
             except (DatabaseFault, OSError) as error:
-                self.state = READY if self._index is not None else FAILED
+                self.state = READY if self.state == READY else FAILED
                 self.detail = f"PostgreSQL cannot be read: {error}".strip()[:200]
                 log.warning("index of %s: %s", self.tenant.slug, self.detail)
             except Exception as error:  # a worker thread's boundary: the owner must go on serving others
@@ -143,27 +149,31 @@ class ServedIndex:
                 self._turn.notify_all()
 
     def _sync(self) -> None:
-        started, index = time.monotonic(), self._index
-        if self._rebuild or index is None or index.worn:
-            self._open(rebuild=self._rebuild or index is not None)
-        elif started - self._reconciled_at > RECONCILE_EVERY_S:
-            self._reconcile(index)
+        started = time.monotonic()
+        if self._rebuild or (self._index is not None and self._index.worn):
+            fresh = HnswIndex(self.dim)
+            self._reconcile(fresh)
+            self._index, self._rebuild = fresh, False
+            self._note_change()
+        elif self._index is None:
+            self._index = self._load()  # a long build keeps what it has got so far, also over a restart
+            self._reconcile(self._index)
+        elif self.state != READY or started - self._reconciled_at > RECONCILE_EVERY_S:
+            self._reconcile(self._index)
         else:
-            self._read_news(index)
-        self._synced_at = started
+            self._read_news(self._index)
+        self.state, self._synced_at = READY, started
 
-    def _open(self, *, rebuild: bool) -> None:
-        index = None
-        if not rebuild:
-            try:
-                index = files.load(self._root, self.tenant.id, self.model_id, self.dim)
-            except files.FileRefused as refusal:
-                log.warning("index file of %s is refused and built from PostgreSQL: %s", self.tenant.slug, refusal)
+    def _load(self) -> HnswIndex:
+        try:
+            index = files.load(self._root, self.tenant.id, self.model_id, self.dim)
+        except files.FileRefused as refusal:
+            log.warning("index file of %s is refused and built from PostgreSQL: %s", self.tenant.slug, refusal)
+            index = None
         if index is None:
             index = HnswIndex(self.dim)
             self._note_change()
-        self._reconcile(index)
-        self._index, self.state, self._rebuild = index, READY, False
+        return index
 
     def _reconcile(self, index: HnswIndex) -> None:
         """Make the index hold exactly what PostgreSQL holds, whatever happened in between."""
@@ -182,6 +192,8 @@ class ServedIndex:
 
     def _add(self, index: HnswIndex, labels: list[int]) -> None:
         for batch in changes.read_vectors(self.model_id, self.dim, labels):
+            if self._closed:
+                raise _Closing
             index.add(batch.labels, batch.vectors, batch.marks)
             self._note_change()
 

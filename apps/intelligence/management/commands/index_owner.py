@@ -22,7 +22,7 @@ class Command(BaseCommand):
                 server = OwnerServer(IndexOwner(), settings.socket)
                 for number in (signal.SIGTERM, signal.SIGINT):
                     signal.signal(number, lambda *_: server.stop())
-                beating = beat_in_background("index owner")
+                beating = beat_in_background("index_owner")
                 try:
                     server.run()
                 finally:
