@@ -22,11 +22,12 @@ class RetrievalSettings:
     passages: int = 6
     passages_per_document: int = 2
     widened_passages: int = 3
-    min_cosine: float = 0.35
-    min_cosine_with_words: float = 0.25
-    min_coverage: float = 0.6
-    """An answer is tried when the nearest passage is this near, or near enough and holding this share of the query's
-    idf. Below it chat says that it found nothing."""
+    coverage_weight: float = 0.25
+    min_relevance: float = 0.53
+    """Relevance = cosine of the nearest passage + coverage_weight x the largest share of the query's idf that one
+    passage holds. Measured with all-MiniLM-L6-v2 over PostgreSQL's manual (9,600 chunks): 50 questions it answers gave
+    0.62 to 1.07, 20 it does not gave 0.21 to 0.43, but for two about near neighbours ("innodb_buffer_pool_size" 0.70).
+    The middle of the gap: a wrong "found nothing" is worse than a quotation that readers can judge."""
 
 
 @cache

@@ -68,7 +68,7 @@ class LocalLimiter:
 class RateLimiter:
     """Valkey first; after an error the local one for a few seconds."""
 
-    def __init__(self, client: "Redis[bytes]", *, processes: int) -> None:
+    def __init__(self, client: Redis, *, processes: int) -> None:
         self._script = client.register_script(GCRA)
         self._local = LocalLimiter()
         self._processes = processes

@@ -83,6 +83,7 @@ class Answer {
 
   setMode(mode, model) {
     this.mode = mode;
+    this.body.classList.toggle("quotes", mode === "extractive");
     if (!MODES[mode]) return;
     this.label.className = `badge ${MODE_TONES[mode]}`;
     this.label.textContent = mode === "llm" && model ? model : MODES[mode];
@@ -90,6 +91,7 @@ class Answer {
   }
 
   finish({ notice } = {}) {
+    const follow = nearBottom();
     if (this.frame) cancelAnimationFrame(this.frame);
     this.frame = null;
     this.draw(false);
@@ -100,6 +102,7 @@ class Answer {
       this.inlineSources.replaceChildren(el("details", {}, el("summary", {}, `${this.sources.length} source${this.sources.length === 1 ? "" : "s"}`), sourceList(this)));
     }
     showSources(this);
+    if (follow) toBottom();
   }
 
   note(kind, text) {
@@ -216,7 +219,6 @@ async function ask(message) {
   } finally {
     running = null;
     busy(false);
-    if (nearBottom()) toBottom();
     loadHistory();
   }
 }
@@ -270,6 +272,23 @@ async function remove(item) {
   else await loadHistory();
 }
 
+// The sources of a stored answer: its citations, with the titles that their documents have now.
+const titles = new Map();
+async function cited(citations) {
+  const sources = [...new Map(citations.map((citation) => [citation.n, citation])).values()];
+  await Promise.all(sources.map(async ({ document_id: id }) => {
+    if (titles.has(id)) return;
+    titles.set(id, "");
+    try {
+      const found = await callJson("GET", `/v1/documents/${id}`);
+      titles.set(id, found.title || found.uri);
+    } catch (error) {
+      titles.set(id, error.status === 404 ? "A document that was removed" : "Source");
+    }
+  }));
+  return sources.map((source) => ({ ...source, title: titles.get(source.document_id) || "Source" }));
+}
+
 async function loadConversation() {
   let conversation;
   try {
@@ -289,7 +308,7 @@ async function loadConversation() {
     const answer = new Answer();
     answer.text = message.content;
     answer.citations = message.citations || [];
-    answer.sources = message.sources?.length ? message.sources : [...new Map(answer.citations.map((citation) => [citation.n, citation])).values()];
+    answer.sources = await cited(answer.citations);
     answer.setMode(message.mode, message.model);
     answer.finish();
     messages.append(answer.node);

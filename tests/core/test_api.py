@@ -118,7 +118,7 @@ class Outer(StrictSerializer):
     text = serializers.CharField()
     count = serializers.IntegerField(required=False, max_value=3)
     inner = Inner(required=False)
-    many = Inner(many=True, required=False)
+    rows = Inner(many=True, required=False)
     made_at = serializers.DateTimeField(read_only=True)
 
 
@@ -128,7 +128,7 @@ class Outer(StrictSerializer):
         ({"text": "a", "tenant_id": 1}, "field_unknown", ["/tenant_id"]),
         ({"text": "a", "made_at": "2026-01-01T00:00:00Z"}, "field_unknown", ["/made_at"]),
         ({"text": "a", "inner": {"name": "b", "role": "owner"}}, "field_unknown", ["/inner/role"]),
-        ({"text": "a", "many": [{"name": "b"}, {"name": "b", "x": 1}]}, "field_unknown", ["/many/1/x"]),
+        ({"text": "a", "rows": [{"name": "b"}, {"name": "b", "x": 1}]}, "field_unknown", ["/rows/1/x"]),
         ({}, "validation_failed", ["/text"]),
         ({"count": 9}, "validation_failed", ["/text", "/count"]),
         ({"text": "a\x00b"}, "text_control_char", ["/text"]),

@@ -60,9 +60,7 @@ def running(options: GatewaySettings, *, redis_url: str) -> Iterator[LiveServer]
     with socket.socket() as listener:
         listener.bind(("127.0.0.1", 0))
         listener.listen(128)
-        server = uvicorn.Server(
-            uvicorn.Config(application, log_level="error", timeout_graceful_shutdown=3)  # type: ignore[arg-type]  # its ASGI types are TypedDicts
-        )
+        server = uvicorn.Server(uvicorn.Config(application, log_level="error", timeout_graceful_shutdown=3))
         thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]}, daemon=True)
         thread.start()
         while not server.started:

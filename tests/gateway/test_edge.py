@@ -49,7 +49,7 @@ def test_only_the_admin_may_run_inline_script(server: LiveServer, tenant: Tenant
 )
 def test_malformed_host_is_refused(server: LiveServer, host: str) -> None:
     with server.client() as client:
-        reply = client.get("/v1/jobs", headers={"Host": host.encode("latin-1")})
+        reply = client.get("/v1/jobs", headers={b"Host": host.encode("latin-1")})
     assert reply.status_code == 400
     assert reply.json()["code"] == "request_malformed"
 

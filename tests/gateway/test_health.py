@@ -3,6 +3,7 @@
 import asyncio
 import threading
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 
 import pytest
 from kombu.exceptions import OperationalError
@@ -41,7 +42,7 @@ def health_with(**answers: Finding | Exception) -> Health:
             raise answer
         return answer
 
-    health._checks = [Check(name, lambda answer=answer: asking(answer)) for name, answer in answers.items()]
+    health._checks = [Check(name, partial(asking, answer)) for name, answer in answers.items()]
     return health
 
 

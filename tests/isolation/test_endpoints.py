@@ -1,7 +1,8 @@
 """Every /v1 route, asked by one tenant for another's objects. The routes come from the API's own description."""
 
 import json
-from collections.abc import Callable
+import secrets
+from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any
 from uuid import UUID
@@ -16,10 +17,10 @@ from apps.content.models import Blob, Conversation, Document, IngestRun, Message
 from apps.core.ids import uuid7
 from apps.core.models import Job, JobState
 from apps.core.tenancy import TenantRef, in_tenant
+from apps.tenants.services import create_api_key, create_tenant
 from apps.vsm.models import Episode, EpisodeStatus, Policy, Rule
 from tests.gateway.conftest import LiveServer
 
-Keys = Callable[..., str]
 NATIVE = {"/v1/events", "/v1/chat"}  # streams: tests/gateway/test_event_stream.py and test_chat.py
 BODIES = {"/v1/sources/{source_id}/pause": {"reason": "test"}, "/v1/episodes/{episode_id}/resolve": {"resolution": "x"}}
 # What the routes' own rules hide or leave out, even from its tenant.
@@ -106,92 +107,106 @@ def snapshot(ref: TenantRef) -> str:
             for label in ("content", "vsm", "storage", "intelligence")
             for model in django_apps.get_app_config(label).get_models()
         }
-        rows["jobs"] = list(Job.objects.filter(tenant_id=ref.id).order_by("pk").values())
+        rows["jobs"] = [dict(row) for row in Job.objects.filter(tenant_id=ref.id).order_by("pk").values()]
     return json.dumps(rows, cls=DjangoJSONEncoder, default=str)
 
 
-def test_every_id_route_names_an_object_made_here(tenant: TenantRef) -> None:
+@dataclass(frozen=True)
+class Furnished:
+    """A tenant with one object of every kind, and an owner's key to it."""
+
+    ref: TenantRef
+    ids: dict[str, UUID]
+    key: str
+
+
+@pytest.fixture(scope="module")
+def pair(server: LiveServer) -> tuple[Furnished, Furnished]:
+    """Two furnished tenants for the module: its tests change nothing in them, and prove it."""
+
+    def make() -> Furnished:
+        slug = f"i{secrets.token_hex(5)}"
+        ref = create_tenant(slug, slug, domains=(f"{slug}.localhost",))
+        with in_tenant(ref):
+            key = create_api_key("test", role="owner")[1]
+        return Furnished(ref, furnish(ref), key)
+
+    return make(), make()
+
+
+def test_every_id_route_names_an_object_made_here(pair: tuple[Furnished, Furnished]) -> None:
     """A new route with an id must bring its object to `furnish`."""
-    known = set(furnish(tenant))
     assert ID_ROUTES
     for _, path in ID_ROUTES:
-        assert {part[1:-1] for part in path.split("/") if part.startswith("{")} <= known, path
+        assert {part[1:-1] for part in path.split("/") if part.startswith("{")} <= set(pair[0].ids), path
 
 
 @pytest.mark.parametrize(("method", "path"), ID_ROUTES)
 def test_another_tenants_object_does_not_exist(
-    server: LiveServer, two_tenants: tuple[TenantRef, TenantRef], make_key: Keys, method: str, path: str
+    server: LiveServer, pair: tuple[Furnished, Furnished], method: str, path: str
 ) -> None:
-    a, b = two_tenants
-    ids = furnish(a)
-    before = snapshot(a)
+    a, b = pair
+    before = snapshot(a.ref)
     body = BODIES.get(path) if method == "post" else None
-    absent = {name: uuid7() for name in ids}
-    with server.client(b, make_key(b, role="owner")) as client:
-        foreign = client.request(method, path.format(**ids), json=body)
+    absent = {name: uuid7() for name in a.ids}
+    with server.client(b.ref, b.key) as client:
+        foreign = client.request(method, path.format(**a.ids), json=body)
         nobody = client.request(method, path.format(**absent), json=body)
     assert (foreign.status_code, foreign.json()["code"]) == (404, nobody.json()["code"])
     assert nobody.status_code == 404
-    assert canary(a) not in foreign.text
-    assert a.slug not in str(foreign.headers)
-    assert snapshot(a) == before
+    assert canary(a.ref) not in foreign.text
+    assert a.ref.slug not in str(foreign.headers)
+    assert snapshot(a.ref) == before
 
 
 @pytest.mark.parametrize("path", [path for method, path in ID_ROUTES if method == "get"])
-def test_its_own_tenant_does_see_it(server: LiveServer, tenant: TenantRef, make_key: Keys, path: str) -> None:
+def test_its_own_tenant_does_see_it(server: LiveServer, pair: tuple[Furnished, Furnished], path: str) -> None:
     """The control: without it the 404s above would prove nothing."""
-    ids = furnish(tenant)
-    with server.client(tenant, make_key(tenant, role="viewer")) as client:
-        reply = client.get(path.format(**ids))
+    a, _ = pair
+    with server.client(a.ref, a.key) as client:
+        reply = client.get(path.format(**a.ids))
     assert reply.status_code == 200, reply.text
-    assert canary(tenant) in reply.text
+    assert canary(a.ref) in reply.text
 
 
 @pytest.mark.parametrize("path", LIST_ROUTES)
-def test_lists_hold_their_own_tenant_only(
-    server: LiveServer, two_tenants: tuple[TenantRef, TenantRef], make_key: Keys, path: str
-) -> None:
-    a, b = two_tenants
-    furnish(a), furnish(b)
-    with server.client(a, make_key(a)) as a_client, server.client(b, make_key(b)) as b_client:
-        a_reply, b_reply = a_client.get(path), b_client.get(path)
-    assert (a_reply.status_code, b_reply.status_code) == (200, 200)
-    assert canary(b) not in a_reply.text
-    assert canary(a) not in b_reply.text
-    if path not in WITHOUT_CANARY:
-        assert canary(a) in a_reply.text
-        assert canary(b) in b_reply.text
+def test_lists_hold_their_own_tenant_only(server: LiveServer, pair: tuple[Furnished, Furnished], path: str) -> None:
+    for own, other in (pair, pair[::-1]):
+        with server.client(own.ref, own.key) as client:
+            reply = client.get(path)
+        assert reply.status_code == 200
+        assert canary(other.ref) not in reply.text
+        if path not in WITHOUT_CANARY:
+            assert canary(own.ref) in reply.text
 
 
 @pytest.mark.parametrize(("method", "path"), [*ROUTES, *(("get", path) for path in sorted(NATIVE))])
 def test_a_key_opens_nothing_on_another_tenants_host(
-    server: LiveServer, two_tenants: tuple[TenantRef, TenantRef], make_key: Keys, method: str, path: str
+    server: LiveServer, pair: tuple[Furnished, Furnished], method: str, path: str
 ) -> None:
-    a, b = two_tenants
-    ids = furnish(a)
-    before = snapshot(a)
-    with server.client(b, make_key(a, role="owner")) as client:
-        reply = client.request(method, path.format(**ids), json=BODIES.get(path))
+    a, b = pair
+    before = snapshot(a.ref)
+    with server.client(b.ref, a.key) as client:
+        reply = client.request(method, path.format(**a.ids), json=BODIES.get(path))
     expected = 405 if path == "/v1/chat" and method == "get" else 401
     assert reply.status_code == expected
-    assert canary(a) not in reply.text
-    assert snapshot(a) == before
+    assert canary(a.ref) not in reply.text
+    assert snapshot(a.ref) == before
 
 
 @pytest.mark.parametrize(("method", "path"), ROUTES)
-def test_nothing_opens_without_a_key(server: LiveServer, tenant: TenantRef, method: str, path: str) -> None:
-    ids = furnish(tenant)
-    with server.client(tenant) as client:
-        reply = client.request(method, path.format(**ids), json=BODIES.get(path))
+def test_nothing_opens_without_a_key(
+    server: LiveServer, pair: tuple[Furnished, Furnished], method: str, path: str
+) -> None:
+    a, _ = pair
+    with server.client(a.ref) as client:
+        reply = client.request(method, path.format(**a.ids), json=BODIES.get(path))
     assert (reply.status_code, reply.json()["code"]) == (401, "token_invalid")
 
 
-def test_search_finds_its_own_tenants_text_only(
-    server: LiveServer, two_tenants: tuple[TenantRef, TenantRef], make_key: Keys
-) -> None:
-    a, b = two_tenants
-    furnish(a)
-    with server.client(b, make_key(b)) as client:
-        reply = client.post("/v1/search", json={"query": canary(a), "explain": True})
+def test_search_finds_its_own_tenants_text_only(server: LiveServer, pair: tuple[Furnished, Furnished]) -> None:
+    a, b = pair
+    with server.client(b.ref, b.key) as client:
+        reply = client.post("/v1/search", json={"query": canary(a.ref), "explain": True})
     assert reply.status_code == 200, reply.text
     assert reply.json()["results"] == []

@@ -19,9 +19,6 @@ from apps.core.tenancy import alias_in_force, current_tenant
 TS_WEIGHTS = "{0.5,0.5,0.8,1.0}"
 """What ts_rank gives to weights D (text), C, B (headings), A (title)."""
 MAX_LEXEMES = 24
-MAX_PAIRS = 8
-PAIR_WEIGHT = 0.5
-"""What two neighbours of the query standing side by side in the chunk add, as a share of their mean idf."""
 DF_CAP = 20_000
 DF_TTL_S = 60.0
 COMMON_SHARE = 0.5
@@ -44,12 +41,11 @@ class SearchFilters:
 
 @dataclass(frozen=True, slots=True)
 class Lexeme:
-    """One lexeme of a query with its weight in this tenant's chunks and its places in the query."""
+    """One lexeme of a query with its weight in this tenant's chunks."""
 
     text: str
     df: int
     idf: float
-    positions: tuple[int, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,17 +107,12 @@ def _rows(sql: str, params: Sequence[Any]) -> list[tuple[Any, ...]]:
 
 def lexemes_of_query(query: str) -> list[Lexeme]:
     """The query's lexemes with their frequencies, rarest first. One statement, two when a frequency is not cached."""
-    found = dict(_rows("SELECT lexeme, positions FROM unnest(to_tsvector('english', %s))", [query]))
-    counts = _frequencies_of(list(found))
+    found = [row[0] for row in _rows("SELECT lexeme FROM unnest(to_tsvector('english', %s))", [query])]
+    counts = _frequencies_of(found)
     total = max(counts[""], 1)
     lexemes = [
-        Lexeme(
-            text=text,
-            df=counts[text],
-            idf=math.log(1 + (total - counts[text] + 0.5) / (counts[text] + 0.5)),
-            positions=tuple(positions or ()),
-        )
-        for text, positions in found.items()
+        Lexeme(text=text, df=counts[text], idf=math.log(1 + (total - counts[text] + 0.5) / (counts[text] + 0.5)))
+        for text in found
     ]
     return sorted(lexemes, key=lambda lexeme: (lexeme.df, lexeme.text))[:MAX_LEXEMES]
 
@@ -150,6 +141,11 @@ def _frequencies_of(texts: Sequence[str]) -> dict[str, int]:
     return known
 
 
+def forget_frequencies() -> None:
+    """Drop this process's cached frequencies."""
+    _frequencies.clear()
+
+
 def as_tsquery(lexeme: str) -> str:
     """A lexeme as tsquery text, whatever characters it holds."""
     escaped = lexeme.replace("\\", "\\\\").replace("'", "''")
@@ -169,12 +165,6 @@ def selecting_lexemes(lexemes: Sequence[Lexeme], *, total: int) -> list[Lexeme]:
             break
         chosen.append(lexeme)
     return chosen
-
-
-def neighbouring_pairs(lexemes: Sequence[Lexeme]) -> list[tuple[Lexeme, Lexeme]]:
-    """Lexemes that stand side by side in the query: parts of an identifier, words of a fixed expression."""
-    at = {position: lexeme for lexeme in lexemes for position in lexeme.positions}
-    return [(at[position], at[position + 1]) for position in sorted(at) if position + 1 in at][:MAX_PAIRS]
 
 
 def chunk_total() -> int:
@@ -197,11 +187,7 @@ def candidates(
     if selecting:
         ranks = ", ".join(["ts_rank(%s::float4[], c.tsv, %s::tsquery)"] * len(lexemes))
         rank_params = [value for lexeme in lexemes for value in (TS_WEIGHTS, as_tsquery(lexeme.text))]
-        pairs = neighbouring_pairs(lexemes)
-        score = " + ".join(
-            [f"%s::float8 * r.ranks[{position}]" for position in range(1, len(lexemes) + 1)]
-            + ["%s::float8 * (c.tsv @@ %s::tsquery)::int"] * len(pairs)
-        )
+        score = " + ".join(f"%s::float8 * r.ranks[{position}]" for position in range(1, len(lexemes) + 1))
         legs.append(
             f"""(SELECT 'text', c.id, c.blob_id, {score} AS score, r.ranks
             FROM content_chunk c CROSS JOIN LATERAL (SELECT ARRAY[{ranks}] AS ranks OFFSET 0) r
@@ -209,10 +195,7 @@ def candidates(
             ORDER BY score DESC, c.id LIMIT %s)"""  # noqa: S608  # only placeholders and constants are put in
         )
         match = " | ".join(as_tsquery(lexeme.text) for lexeme in selecting)
-        params += [lexeme.idf for lexeme in lexemes]
-        for first, second in pairs:
-            params += [PAIR_WEIGHT * (first.idf + second.idf) / 2, f"{as_tsquery(first.text)} <-> {as_tsquery(second.text)}"]
-        params += [*rank_params, match, *where_params, text_limit]
+        params += [*(lexeme.idf for lexeme in lexemes), *rank_params, match, *where_params, text_limit]
     if vector_hits:
         legs.append(
             f"""(SELECT 'vector', c.id, c.blob_id, v.score, NULL::float4[]

@@ -4,7 +4,7 @@
 """
 
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Literal
 from uuid import UUID
@@ -33,6 +33,8 @@ NOTICE_MODEL_DOWN = "The language model did not answer, so these are passages qu
 NOT_FOUND_TEXT = "Nothing in the indexed documents answers this."
 NEAREST_TEXT = " The nearest documents, which may not be about it: "
 EXTRACTIVE_TEXT = "Quoted from your documents:"
+
+TAKEN_ALONG_WEIGHT = 0.3
 
 _FOLLOW_UP = re.compile(
     r"^(?:and|but|so|also|then|what about|how about|why|why not|how so|which one|who|when|where|really)\b|"
@@ -111,7 +113,8 @@ class AnswerPlan:
     found: bool
     """Whether the passages fit well enough to answer from; else they are only the nearest there is."""
     history: tuple[Turn, ...]
-    retrieved: Retrieved
+    weights: Mapping[str, float]
+    """Lexeme -> how much a sentence that holds it answers the question."""
 
     def quoted(self) -> list[QuotedPassage]:
         """What a model is shown."""
@@ -144,8 +147,14 @@ def prepare_answer(*, message: str, principal: str, conversation_id: UUID | None
         passages=passages,
         found=bool(passages) and is_relevant(retrieved),
         history=tuple(history),
-        retrieved=retrieved,
+        weights=_weights(question, retrieved),
     )
+
+
+def _weights(question: str, retrieved: Retrieved) -> dict[str, float]:
+    """The query's idf, with what was only taken along from the question before counting less."""
+    said = {lexeme for lexeme, _, _ in words(question)}
+    return {lexeme: idf if lexeme in said else idf * TAKEN_ALONG_WEIGHT for lexeme, idf in retrieved.idf.items()}
 
 
 def _conversation(principal: str, conversation_id: UUID | None, question: str) -> tuple[Conversation, list[Turn]]:
@@ -182,9 +191,8 @@ def retrieval_query(question: str, history: Sequence[Turn], *, max_chars: int) -
 def is_relevant(retrieved: Retrieved) -> bool:
     """Whether the best of both legs is good enough to answer from. The numbers and their reason: retrieval_conf."""
     options = retrieval_settings()
-    return retrieved.best_cosine >= options.min_cosine or (
-        retrieved.best_cosine >= options.min_cosine_with_words and retrieved.best_coverage >= options.min_coverage
-    )
+    relevance = retrieved.best_cosine + options.coverage_weight * retrieved.best_coverage
+    return relevance >= options.min_relevance
 
 
 def _passages(retrieved: Retrieved) -> tuple[Passage, ...]:
@@ -232,7 +240,7 @@ def citation_for(plan: AnswerPlan, n: int, claim: str) -> Citation:
     passage = plan.passages[n - 1]
     support = supporting_sentence(passage.text, claim, offset=passage.start)
     if support is None:
-        support = best_sentences(passage.text, offset=passage.start, idf=plan.retrieved.idf, limit=1)[0]
+        support = best_sentences(passage.text, offset=passage.start, idf=plan.weights, limit=1)[0]
     return _citation(passage, support)
 
 
@@ -241,7 +249,7 @@ def quotations(plan: AnswerPlan, *, limit: int = 4) -> list[Citation]:
     quotes: list[Citation] = []
     seen: set[str] = set()
     for passage in plan.passages:
-        for sentence in best_sentences(passage.text, offset=passage.start, idf=plan.retrieved.idf, limit=1):
+        for sentence in best_sentences(passage.text, offset=passage.start, idf=plan.weights, limit=1):
             if sentence.text not in seen:
                 seen.add(sentence.text)
                 quotes.append(_citation(passage, sentence))

@@ -1,6 +1,6 @@
 """Roles: viewer < editor < operator < owner. A view states the role each method needs."""
 
-from typing import Any, ClassVar, Protocol
+from typing import Any, ClassVar, Protocol, cast
 
 from rest_framework.permissions import SAFE_METHODS, BasePermission
 from rest_framework.request import Request
@@ -20,15 +20,18 @@ def role_allows(held: str, needed: str) -> bool:
     return held in ROLES and ROLES.index(held) >= ROLES.index(needed)
 
 
+def _holds(request: Request, needed: str) -> bool:
+    principal = cast("HasRole | None", request.user)  # our authentication classes give principals, not users
+    return principal is not None and role_allows(principal.role, needed)
+
+
 class RequiresRole(BasePermission):
     """`role` for every method, unless the view says otherwise in `roles = {"POST": "operator"}`."""
 
     role: ClassVar[str] = "viewer"
 
     def has_permission(self, request: Request, view: Any) -> bool:
-        principal: HasRole | None = request.user
-        needed = getattr(view, "roles", {}).get(request.method or "", self.role)
-        return principal is not None and role_allows(principal.role, needed)
+        return _holds(request, getattr(view, "roles", {}).get(request.method or "", self.role))
 
 
 class IsMember(RequiresRole):
@@ -54,7 +57,7 @@ class ReadsOrRequiresRole(RequiresRole):
 
     def has_permission(self, request: Request, view: Any) -> bool:
         if request.method in SAFE_METHODS:
-            return request.user is not None and role_allows(request.user.role, "viewer")
+            return _holds(request, "viewer")
         return super().has_permission(request, view)
 
 

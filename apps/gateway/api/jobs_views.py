@@ -1,7 +1,6 @@
 """Jobs: list, look, retry, cancel."""
 
 from collections.abc import Callable
-from typing import ClassVar
 from uuid import UUID
 
 from django.db.models import QuerySet
@@ -24,10 +23,10 @@ def jobs_for_tenant() -> QuerySet[Job]:
     return Job.objects.filter(tenant_id=current_tenant().id)
 
 
-@extend_schema_view(
-    get=extend_schema(operation_id="jobs_list", summary="Jobs, newest first", parameters=[JobFilterSerializer])
-)
+@extend_schema_view(get=extend_schema(operation_id="jobs_list", parameters=[JobFilterSerializer]))
 class JobListView(ListAPIView[Job]):
+    """Jobs, newest first."""
+
     queryset = Job.objects.none()
     serializer_class = JobSerializer
 
@@ -35,8 +34,10 @@ class JobListView(ListAPIView[Job]):
         return jobs_for_tenant().filter(**read_query(self.request, JobFilterSerializer))
 
 
-@extend_schema_view(get=extend_schema(operation_id="jobs_retrieve", summary="One job"))
+@extend_schema_view(get=extend_schema(operation_id="jobs_read"))
 class JobView(RetrieveAPIView[Job]):
+    """One job."""
+
     queryset = Job.objects.none()
     serializer_class = JobSerializer
     lookup_url_kwarg = "job_id"
@@ -45,34 +46,26 @@ class JobView(RetrieveAPIView[Job]):
         return jobs_for_tenant()
 
 
-class _JobCommandView(APIView):
-    permission_classes: ClassVar = [RequiresOperator]
-    command: ClassVar[Callable[[UUID], None]]
+def _command_reply(command: Callable[[UUID], None], job_id: UUID) -> Response:
+    command(job_id)
+    return Response(JobSerializer(jobs_for_tenant().get(pk=job_id)).data)
 
+
+class JobRetryView(APIView):
+    """Run a discarded, cancelled or quarantined job again."""
+
+    permission_classes = (RequiresOperator,)
+
+    @extend_schema(operation_id="jobs_retry", request=None, responses=JobSerializer)
     def post(self, request: Request, job_id: UUID) -> Response:
-        type(self).command(job_id)
-        return Response(JobSerializer(jobs_for_tenant().get(pk=job_id)).data)
+        return _command_reply(retry_job, job_id)
 
 
-@extend_schema_view(
-    post=extend_schema(
-        operation_id="jobs_retry",
-        summary="Run a discarded, cancelled or quarantined job again",
-        request=None,
-        responses=JobSerializer,
-    )
-)
-class JobRetryView(_JobCommandView):
-    command = staticmethod(retry_job)
+class JobCancelView(APIView):
+    """Cancel a waiting job, or ask a running one to stop."""
 
+    permission_classes = (RequiresOperator,)
 
-@extend_schema_view(
-    post=extend_schema(
-        operation_id="jobs_cancel",
-        summary="Cancel a waiting job, or ask a running one to stop",
-        request=None,
-        responses=JobSerializer,
-    )
-)
-class JobCancelView(_JobCommandView):
-    command = staticmethod(cancel_job)
+    @extend_schema(operation_id="jobs_cancel", request=None, responses=JobSerializer)
+    def post(self, request: Request, job_id: UUID) -> Response:
+        return _command_reply(cancel_job, job_id)

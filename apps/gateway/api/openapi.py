@@ -13,7 +13,7 @@ from apps.core.api.schema import PROBLEM_SCHEMA
 
 PROBLEM_REF = {"$ref": "#/components/schemas/Problem"}
 PROBLEM_RESPONSE = {"description": "The request was refused.", "content": {MEDIA_TYPE: {"schema": PROBLEM_REF}}}
-SECURITY = [{"apiKey": []}, {"session": []}]
+SECURITY: list[dict[str, list[str]]] = [{"apiKey": []}, {"session": []}]
 
 EVENTS = {
     "operationId": "events_stream",

@@ -32,15 +32,14 @@ def build_application(
     """The ASGI application around Django's WSGI handler; `options` and `hub` are the configured ones by default."""
     options = options or gateway_settings()
     hub = hub or Hub(options, redis_url=core_settings().redis_url)
-    http = URLRouter(
-        [
-            re_path(r"^v1/events/?$", EventsRoute(hub, retry_ms=options.retry_ms)),
-            re_path(r"^v1/chat/?$", ChatRoute(heartbeat_s=options.stream_heartbeat_s)),
-            re_path(r"^health/live/?$", live),
-            re_path(r"^health/ready/?$", ready_route()),
-            re_path(r"^", WSGIMiddleware(wsgi, workers=options.bridge_threads)),
-        ]
-    )
+    routes: list[tuple[str, Any]] = [
+        (r"^v1/events/?$", EventsRoute(hub, retry_ms=options.retry_ms)),
+        (r"^v1/chat/?$", ChatRoute(heartbeat_s=options.stream_heartbeat_s)),
+        (r"^health/live/?$", live),
+        (r"^health/ready/?$", ready_route()),
+        (r"^", WSGIMiddleware(wsgi, workers=options.bridge_threads)),
+    ]
+    http = URLRouter([re_path(pattern, route) for pattern, route in routes])
     router: AsgiApp = ProtocolTypeRouter(
         {"http": Edge(http, options), "websocket": refuse_socket, "lifespan": Lifespan(hub)}
     )

@@ -3,40 +3,17 @@
 import json
 import os
 from argparse import ArgumentParser
-from pathlib import Path
 from typing import Any
 
-from django.conf import settings
+from django.core.management import call_command
 from django.core.management.base import BaseCommand, CommandError
 
-from apps.content.models import Source
-from apps.content.services.folders import FileItem, ingest_files
 from apps.core.conf import core_settings
-from apps.core.tenancy import in_tenant
 from apps.tenants import services
 from apps.tenants.conf import DEMO_EMAIL, DEMO_HOSTS, DEMO_SLUG
 from apps.tenants.errors import UnknownTenant
 from apps.tenants.models import Role
 from apps.tenants.selectors import tenant_by_slug
-
-DOCUMENTATION_URI = "builtin:documentation"
-
-
-def bundled_documentation() -> list[FileItem]:
-    """The Markdown files that this repository ships for its readers."""
-    root: Path = settings.BASE_DIR
-    files = [*sorted(root.glob("*.md")), *sorted((root / "docs").rglob("*.md"))]
-    return [
-        FileItem(str(file.relative_to(root)), f"{DOCUMENTATION_URI}/{file.relative_to(root)}", file.read_bytes())
-        for file in files
-    ]
-
-
-def _ingest_documentation() -> None:
-    items = bundled_documentation()
-    ingest_files(
-        DOCUMENTATION_URI, items, total=len(items), source_name="Documentation", kind=Source.Kind.BUILTIN, prune=True
-    )
 
 
 class Command(BaseCommand):
@@ -66,8 +43,7 @@ class Command(BaseCommand):
         services.set_password(DEMO_EMAIL, options["password"])
         services.add_member(ref, user, Role.OWNER)
         if not options["no_content"]:
-            with in_tenant(ref):
-                _ingest_documentation()
+            call_command("ingest", tenant=DEMO_SLUG, builtin=True)
         if options["as_json"]:
             answer = {"url": core_settings().base_url, "email": DEMO_EMAIL, "password": options["password"]}
             self.stdout.write(json.dumps(answer))

@@ -19,6 +19,7 @@ from apps.gateway.templatetags.ui import media
 PAGE_SIZE = 20
 QUERY_MAX_CHARS = 1000
 FILTER_MAX = 20
+KIND_BY_SCHEME = {"upload": "upload", "builtin": "builtin"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -144,7 +145,7 @@ def _hit(hit: SearchHit) -> Hit:
         href=f"{reverse('pages:document', args=[hit.document_id])}#c{first.start}-{first.end}",
         title=hit.title or hit.source_uri,
         source_label=hit.source_name,
-        source_kind="web" if address else "path",
+        source_kind="web" if address else KIND_BY_SCHEME.get(hit.source_uri.partition(":")[0], "path"),
         content_type=hit.content_type,
         heading_path=hit.chunk.heading_path,
         snippet=snippet(hit.chunk.text, hit.chunk.start, hit.highlights),
