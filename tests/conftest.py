@@ -13,6 +13,7 @@ from apps.core.models import UNFINISHED, Job
 from apps.core.relay import Relay
 from apps.core.tenancy import TenantRef, in_system, in_tenant
 from apps.tenants.services import create_tenant
+from tests.platform import Platform
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -88,3 +89,13 @@ def drain() -> Callable[[TenantRef], int]:
         raise AssertionError(f"{limit} runs and the tenant is not quiet")
 
     return run
+
+
+@pytest.fixture(scope="session")
+def platform() -> Iterator[Platform]:
+    """The whole platform, started once for the tests that need it as users have it."""
+    running = Platform()
+    try:
+        yield running.start()
+    finally:
+        running.discard()

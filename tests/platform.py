@@ -59,7 +59,11 @@ class Platform:
     def start(self, timeout_s: float = 240) -> "Platform":
         with self.said.open("wb") as output:
             self.process = subprocess.Popen(
-                [sys.executable, "-m", "apps.core.embedded.up"], cwd=ROOT, env=self.environment, stdout=output, stderr=output
+                [sys.executable, "-m", "apps.core.embedded.up"],
+                cwd=ROOT,
+                env=self.environment,
+                stdout=output,
+                stderr=output,
             )
         process = self.process
 
@@ -90,8 +94,13 @@ class Platform:
     def manage(self, *arguments: str, check: bool = True) -> Reply:
         """Run `manage.py` beside the running platform."""
         done = subprocess.run(
-            [sys.executable, "manage.py", *arguments], cwd=ROOT, env=self.environment, capture_output=True, text=True,
-            check=False, timeout=600,
+            [sys.executable, "manage.py", *arguments],
+            cwd=ROOT,
+            env=self.environment,
+            capture_output=True,
+            text=True,
+            check=False,
+            timeout=600,
         )
         assert not check or done.returncode == 0, f"{arguments}: {done.stdout[-2000:]}{done.stderr[-2000:]}"
         return Reply(done.returncode, done.stdout, done.stderr)
@@ -101,7 +110,9 @@ class Platform:
 
     def client(self, key: str) -> httpx.Client:
         return httpx.Client(
-            base_url=f"http://127.0.0.1:{self.port}", headers={"Authorization": f"Bearer {key}", "Host": "api.invalid"}, timeout=60
+            base_url=f"http://127.0.0.1:{self.port}",
+            headers={"Authorization": f"Bearer {key}", "Host": "api.invalid"},
+            timeout=60,
         )
 
     def ready(self) -> dict[str, Any]:

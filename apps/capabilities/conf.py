@@ -1,6 +1,6 @@
 """Typed options of capabilities."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cache
 
 from django.conf import settings
@@ -16,12 +16,13 @@ class LlmSettings:
 
     model: str
     api_base: str
-    api_key: str
+    api_key: str = field(repr=False)
     timeout_s: float
     deadline_s: float
     max_output_tokens: int
     cache_ttl_s: int
     embedding_max_tokens: int
+    fingerprint_secret: str = field(repr=False)
 
 
 @cache
@@ -36,4 +37,5 @@ def llm_settings() -> LlmSettings:
         max_output_tokens=getattr(settings, "LLM_MAX_OUTPUT_TOKENS", 800),
         cache_ttl_s=getattr(settings, "LLM_CACHE_TTL_S", 3600),
         embedding_max_tokens=getattr(settings, "EMBEDDING_MAX_TOKENS", 512),
+        fingerprint_secret=settings.SECRET_KEY,
     )

@@ -23,7 +23,7 @@ from apps.core.admin_site import (
     operator_site,
     preformatted,
 )
-from apps.core.correlation import correlation
+from apps.core.correlation import correlation, current_correlation_id
 from apps.vsm.selectors import correlation_of_episode
 
 SOURCE_COLOURS = {Source.State.ACTIVE: "success", Source.State.PAUSED: "danger"}
@@ -40,7 +40,8 @@ DOCUMENT_COLOURS = {
 def _resume(request: HttpRequest, source_id: UUID) -> None:
     """Resume a source under the correlation id of the episode that paused it, so that its story stays one."""
     episode_id = Source.objects.filter(pk=source_id).values_list("paused_episode_id", flat=True).first()
-    with correlation(correlation_of_episode(episode_id) if episode_id else None):
+    cause = correlation_of_episode(episode_id) if episode_id else None
+    with correlation(cause or current_correlation_id()):
         resume_source(source_id, actor=str(request.user))
 
 

@@ -163,27 +163,35 @@ class _Chunker:
 
     def _split(self, start: int, end: int, budget: int) -> Iterator[tuple[int, int]]:
         """Pieces of nearly equal size, none above the budget, cut at the strongest separators that do."""
-        total = self._weights.count(start, end)
-        if total <= budget and end - start <= MAX_CHUNK_CHARS:
+        if self._fits(start, end, budget):
             yield start, end
             return
-        target = ceil(total / ceil(total / budget) * 1.1) if total else budget
         piece_start = piece_end = start
+        target = self._even_share(start, end, budget)
         for atom_end in self._atom_ends(start, end, budget, 0):
-            too_much = self._weights.count(piece_start, atom_end) > budget or atom_end - piece_start > MAX_CHUNK_CHARS
-            if piece_end > piece_start and too_much:
+            if piece_end > piece_start and not self._fits(piece_start, atom_end, budget):
                 yield piece_start, piece_end
                 piece_start = piece_end
+                target = self._even_share(piece_start, end, budget)
             piece_end = atom_end
             if self._weights.count(piece_start, piece_end) >= target:
                 yield piece_start, piece_end
                 piece_start = piece_end
+                target = self._even_share(piece_start, end, budget)
         if piece_end > piece_start:
             yield piece_start, piece_end
 
+    def _fits(self, start: int, end: int, budget: int) -> bool:
+        return self._weights.count(start, end) <= budget and end - start <= MAX_CHUNK_CHARS
+
+    def _even_share(self, start: int, end: int, budget: int) -> float:
+        """Tokens per piece when the rest is cut into as few equal pieces as possible."""
+        total = self._weights.count(start, end)
+        return total / ceil(total / budget) if total else budget
+
     def _atom_ends(self, start: int, end: int, budget: int, level: int) -> Iterator[int]:
         """Ends of consecutive parts of a slice, each within the budget."""
-        if self._weights.count(start, end) <= budget and end - start <= MAX_CHUNK_CHARS:
+        if self._fits(start, end, budget):
             yield end
             return
         if level == len(_SEPARATORS):

@@ -3,6 +3,8 @@
 from dataclasses import dataclass, field
 from functools import cache
 
+from django.conf import settings
+
 from apps.content.services.fusion import FusionWeights
 
 
@@ -10,6 +12,8 @@ from apps.content.services.fusion import FusionWeights
 class RetrievalSettings:
     """One set for a deployment."""
 
+    fence_secret: str = field(repr=False)
+    """Keeps the marks around passages in a prompt from being guessed by whoever wrote a passage."""
     max_query_chars: int = 1_000
     max_message_chars: int = 4_000
     text_candidates: int = 400
@@ -28,9 +32,11 @@ class RetrievalSettings:
     passage holds. Measured with all-MiniLM-L6-v2 over PostgreSQL's manual (9,600 chunks): 50 questions it answers gave
     0.62 to 1.07, 20 it does not gave 0.21 to 0.43, but for two about near neighbours ("innodb_buffer_pool_size" 0.70).
     The middle of the gap: a wrong "found nothing" is worse than a quotation that readers can judge."""
+    min_coverage_alone: float = 0.7
+    """The rule while the embedding model does not answer: words alone decide."""
 
 
 @cache
 def retrieval_settings() -> RetrievalSettings:
     """Read once."""
-    return RetrievalSettings()
+    return RetrievalSettings(fence_secret=settings.SECRET_KEY)

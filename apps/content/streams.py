@@ -14,10 +14,9 @@ from dataclasses import dataclass, field
 from typing import Any, Literal
 from uuid import UUID
 
-from django.conf import settings
-
 from apps.capabilities import llm
 from apps.capabilities.errors import LlmUnavailable
+from apps.content.retrieval_conf import retrieval_settings
 from apps.content.services import chat
 from apps.content.services.chat import AnswerPlan, Citation, Mode
 from apps.content.services.citations import AnswerParser, Marker
@@ -121,7 +120,7 @@ async def _body(ref: TenantRef, plan: AnswerPlan, answer: _Answer) -> AsyncGener
 async def _written(ref: TenantRef, plan: AnswerPlan, answer: _Answer) -> AsyncGenerator[ChatEvent, None]:
     """A model's answer from the passages, its citations checked against them while it streams."""
     answer.model = llm.model_name()
-    messages = answer_messages(plan.question, plan.quoted(), plan.history, secret=settings.SECRET_KEY)
+    messages = answer_messages(plan.question, plan.quoted(), plan.history, secret=retrieval_settings().fence_secret)
     parser = AnswerParser(passages=len(plan.passages), allowed_urls={passage.source_uri for passage in plan.passages})
     async with aclosing(llm.stream(messages, tenant=ref)) as pieces:
         async for piece in pieces:

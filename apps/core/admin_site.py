@@ -38,7 +38,6 @@ class OperatorSite(UnfoldAdminSite):  # type: ignore[misc]  # unfold has no type
     """Access follows the role of the membership in the request's tenant; there are no permission rows."""
 
     index_title = "Overview"
-    enable_nav_sidebar = False
 
     def has_permission(self, request: HttpRequest) -> bool:
         user = request.user
@@ -52,6 +51,11 @@ class OperatorSite(UnfoldAdminSite):  # type: ignore[misc]  # unfold has no type
             raise PermissionDenied("The operator console needs the role operator or owner.")
         target = request.GET.get("next") or reverse("admin:index")
         return HttpResponseRedirect(f"{settings.LOGIN_URL}?{urlencode({'next': target})}")
+
+    def logout(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> HttpResponse:
+        """Out of the platform as a whole; by POST only, as the superclass has it."""
+        response: HttpResponse = super().logout(request, extra_context)
+        return HttpResponseRedirect(settings.LOGIN_URL) if response.status_code == 200 else response
 
     def each_context(self, request: HttpRequest) -> dict[str, Any]:
         return {**super().each_context(request), "tenant": current_tenant()}

@@ -12,6 +12,7 @@ from apps.core.api.errors import JSON_LIMIT_BYTES, UPLOAD_LIMIT_BYTES
 @dataclass(frozen=True)
 class GatewaySettings:
     bridge_threads: int = 16
+    reply_buffer_bytes: int = 8_388_608
     json_limit_bytes: int = JSON_LIMIT_BYTES
     upload_limit_bytes: int = UPLOAD_LIMIT_BYTES
     upload_paths: tuple[str, ...] = ("/v1/ingest", "/ingest")
@@ -21,6 +22,7 @@ class GatewaySettings:
     rate_per_minute: int = 600
     rate_burst: int = 600
     rate_processes: int = 1
+    sign_ins_per_minute: int = 20
     stream_heartbeat_s: float = 15
     stream_recheck_s: float = 60
     stream_stall_s: float = 60

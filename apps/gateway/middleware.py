@@ -10,11 +10,14 @@ from django.http.response import HttpResponseBase
 
 from apps.core.api.problems import as_domain_error
 from apps.core.errors import DomainError
-from apps.core.tenancy import in_tenant
+from apps.core.tenancy import TenantRef, in_tenant
 from apps.gateway.csp import is_api
 from apps.gateway.identity import principal_for_user, resolve_caller
-from apps.gateway.ratelimit import limit_principal
+from apps.gateway.ratelimit import limit_principal, limit_sign_in
 from apps.gateway.refusals import refusal
+from apps.tenants.selectors import Principal
+
+SIGN_IN_PATHS = frozenset({"/login/", "/admin/login/"})
 
 
 class TenantMiddleware:
@@ -40,13 +43,17 @@ class TenantMiddleware:
         self, request: HttpRequest, view: Callable[..., Any], args: Any, kwargs: Any
     ) -> HttpResponseBase | None:
         """Runs after the session middleware: a cookie becomes a principal, and API calls are counted."""
+        tenant: TenantRef = request.tenant  # type: ignore[attr-defined]
         if request.principal is None and settings.SESSION_COOKIE_NAME in request.COOKIES:  # type: ignore[attr-defined]
-            request.principal = principal_for_user(request.user, request.tenant)  # type: ignore[attr-defined]
-        if request.principal is not None and is_api(request.path):  # type: ignore[attr-defined]
-            try:
-                limit_principal(request.principal)  # type: ignore[attr-defined]
-            except DomainError as error:
-                return refusal(request, error)
+            request.principal = principal_for_user(request.user, tenant)  # type: ignore[attr-defined]
+        principal: Principal | None = request.principal  # type: ignore[attr-defined]
+        try:
+            if principal is not None and is_api(request.path):
+                limit_principal(principal)
+            elif request.method == "POST" and request.path in SIGN_IN_PATHS:
+                limit_sign_in(tenant, request.META.get("REMOTE_ADDR", ""), request.POST.get("username", ""))
+        except DomainError as error:
+            return refusal(request, error)
         return None
 
     def process_exception(self, request: HttpRequest, exception: Exception) -> HttpResponseBase | None:

@@ -3,6 +3,7 @@
 Valkey holds the times. While it is away each process keeps its own at its share of the rate: never unlimited.
 """
 
+import hashlib
 import math
 import threading
 import time
@@ -15,6 +16,7 @@ from redis.exceptions import RedisError
 
 from apps.core.api.errors import RateLimited
 from apps.core.conf import core_settings
+from apps.core.tenancy import TenantRef
 from apps.gateway.conf import gateway_settings
 from apps.tenants.selectors import Principal
 
@@ -95,6 +97,15 @@ def limiter() -> RateLimiter:
     """This process's limiter. Time-outs are short: a Valkey that hangs must not hold requests."""
     client = Redis.from_url(core_settings().redis_url, socket_timeout=0.25, socket_connect_timeout=0.25)
     return RateLimiter(client, processes=gateway_settings().rate_processes)
+
+
+def limit_sign_in(tenant: TenantRef, address: str, account: str) -> None:
+    """Count one attempt to sign in, by where it comes from and by whom it tries. Raises RateLimited."""
+    options = gateway_settings()
+    rate = Rate(options.sign_ins_per_minute, options.sign_ins_per_minute)
+    account_hash = hashlib.sha256(account.strip().lower().encode(errors="replace")).hexdigest()[:32]
+    for key in (f"address:{address}", f"account:{account_hash}"):
+        limiter().check(f"{tenant.id}:sign_in:{key}", rate)
 
 
 def limit_principal(principal: Principal) -> None:

@@ -1,26 +1,18 @@
 """Refusals outside of DRF: problem+json for machines, a page for people."""
 
-import logging
-
 from django.http import HttpRequest, HttpResponse, JsonResponse
 from django.template import TemplateDoesNotExist
 from django.template.loader import select_template
 
 from apps.core.api.errors import RequestMalformed
-from apps.core.api.problems import MEDIA_TYPE, CsrfFailed, InternalError, as_domain_error, problem, problem_headers
-from apps.core.api.trace import current_trace_id
+from apps.core.api.problems import MEDIA_TYPE, CsrfFailed, InternalError, problem, problem_headers, refusal_for
 from apps.core.errors import DomainError, NotFound, PermissionRefused
 from apps.gateway.csp import is_api
-
-log = logging.getLogger(__name__)
 
 
 def refusal(request: HttpRequest, error: Exception) -> HttpResponse:
     """The reply that says `error`, in the form this client reads."""
-    known = as_domain_error(error)
-    if known is None or known.status >= 500:
-        log.error("request failed trace_id=%s", current_trace_id(), exc_info=error)
-    return _render(request, known or InternalError())
+    return _render(request, refusal_for(error))
 
 
 def _render(request: HttpRequest, error: DomainError) -> HttpResponse:

@@ -10,6 +10,7 @@ from django.db.models import QuerySet
 from django.http import HttpRequest, HttpResponse
 from django.template.loader import render_to_string
 from django.utils.safestring import SafeString
+from unfold.widgets import UnfoldAdminTextareaWidget
 
 from apps.core.admin_site import (
     OperatorModelAdmin,
@@ -39,6 +40,7 @@ from apps.vsm.models import (
     SystemState,
 )
 from apps.vsm.policies import parse_rules
+from apps.vsm.rules import SHIPPED_POLICIES
 
 STATUS_COLOURS = {
     EpisodeStatus.OPEN: "warning",
@@ -110,7 +112,6 @@ class EpisodeAdmin(OperatorModelAdmin):
     actions = ("resolve_selected",)
     actions_detail = ("resolve_one",)
     change_form_outer_before_template = "admin/vsm/episode.html"
-    fields = ("title", "tags")
 
     @label("Status", STATUS_COLOURS, ordering="status")
     def status_label(self, row: Episode) -> str:
@@ -119,6 +120,10 @@ class EpisodeAdmin(OperatorModelAdmin):
     @label("Risk", RISK_COLOURS, ordering="risk_level")
     def risk_label(self, row: Episode) -> str:
         return row.risk_level
+
+    def get_fieldsets(self, request: HttpRequest, obj: Episode | None = None) -> list[Any]:
+        """The page is the story above; the row's fields are all in it."""
+        return []
 
     def change_view(
         self, request: HttpRequest, object_id: str, form_url: str = "", extra_context: dict[str, Any] | None = None
@@ -191,8 +196,22 @@ class RuleAdmin(OperatorModelAdmin):
         self.act_on_each(request, rows, "Disabled", lambda row: services.set_rule_enabled(row.pk, enabled=False))
 
 
+class IndentedJson(json.JSONEncoder):
+    """JSON as people write it, for the form's text area."""
+
+    def __init__(self, **options: Any) -> None:
+        super().__init__(**{**options, "indent": 2})
+
+
 class PolicyForm(forms.ModelForm):  # type: ignore[type-arg]  # django-stubs: generic at check time only
     """A new version of a policy; refused unless every condition is one that exists."""
+
+    rules = forms.JSONField(
+        encoder=IndentedJson,
+        initial=SHIPPED_POLICIES[0].rules,
+        widget=UnfoldAdminTextareaWidget(attrs={"rows": 24, "spellcheck": "false"}),
+        help_text="Conditions are ANDed. Saving a name that exists makes its next version, in force at once.",
+    )
 
     class Meta:
         model = Policy

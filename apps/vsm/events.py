@@ -128,11 +128,8 @@ class SystemStateChanged(Event):
     figures: dict[str, Any]
 
 
-OWN_TOPICS = (
-    "rule.*",
-    "episode.*",
-    "policy.*",
-    "intervention.*",
-    "audit.*",
-    "system.*",
-)
+STEP_TOPICS = ("rule.*", "episode.*", "policy.*", "intervention.*")
+"""The steps of one episode."""
+
+OWN_TOPICS = (*STEP_TOPICS, "audit.*", "system.*")
+"""All that the loop itself says; rules never watch it."""

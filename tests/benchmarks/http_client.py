@@ -41,5 +41,10 @@ class SearchClient:
             raise SearchFailed(f"{self._path} answered {response.status}: {body[:300].decode(errors='replace')}")
         return body
 
+    def reconnect(self) -> None:
+        """A new connection: servers close one that was idle for seconds."""
+        self._connection.close()
+        self._connection.connect()
+
     def close(self) -> None:
         self._connection.close()

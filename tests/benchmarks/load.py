@@ -30,6 +30,9 @@ def run_round(clients: Sequence[SearchClient], queries: Sequence[str], watch: "P
     failures: list[Exception] = []
     gate = threading.Barrier(len(clients) + 1)
 
+    for client in clients:
+        client.reconnect()
+
     def ask(client: SearchClient, share: Sequence[str], into: list[float]) -> None:
         gate.wait()
         try:

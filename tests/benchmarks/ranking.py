@@ -3,6 +3,7 @@
 Every list holds a page once, at the rank of its best chunk.
 """
 
+import sqlite3
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from uuid import UUID
@@ -79,6 +80,38 @@ def django_full_text_blobs(question: str) -> list[UUID]:
 def any_word_full_text_blobs(question: str) -> list[UUID]:
     """Peer: the same, any word."""
     return [row[0] for row in rows(ANY_WORD_FULL_TEXT, [question, PEER_CHUNKS])]
+
+
+class Bm25:
+    """Peer: SQLite's FTS5 with its BM25 and Porter stemmer over the same chunks. Reads them in the tenant in force."""
+
+    def __init__(self) -> None:
+        self._blobs: dict[int, UUID] = {}
+        self._base = sqlite3.connect(":memory:")
+        self._base.execute(
+            "CREATE VIRTUAL TABLE chunks USING fts5(title, heading, body, tokenize = 'porter unicode61', content = '')"
+        )
+        for chunk_id, blob_id, *texts in rows("SELECT id, blob_id, title, heading, text FROM content_chunk"):
+            self._blobs[chunk_id] = blob_id
+            self._base.execute(
+                "INSERT INTO chunks (rowid, title, heading, body) VALUES (?, ?, ?, ?)", [chunk_id, *texts]
+            )
+
+    def blobs(self, question: str) -> list[UUID]:
+        """Any word may match; English stop words of PostgreSQL's list are left out, as in the other full-text lists."""
+        words = [
+            row[0]
+            for row in rows(
+                "SELECT DISTINCT token FROM ts_debug('english', %s) WHERE cardinality(lexemes) > 0", [question]
+            )
+        ]
+        if not words:
+            return []
+        match = " OR ".join('"' + word.replace('"', '""') + '"' for word in words)
+        found = self._base.execute(
+            "SELECT rowid FROM chunks WHERE chunks MATCH ? ORDER BY bm25(chunks), rowid LIMIT ?", [match, PEER_CHUNKS]
+        )
+        return [self._blobs[row[0]] for row in found]
 
 
 def exact_vector_blobs(question: str) -> list[UUID]:

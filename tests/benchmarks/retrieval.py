@@ -27,7 +27,12 @@ CUT = 5
 MRR_CUT = 10
 API_DEPTH = 10
 LEGS = ("full text", "vector", "fused")
-PEERS = ("Django full text, all words", "PostgreSQL full text, any word", "pgvector exact")
+PEERS = (
+    "Django full text, all words",
+    "PostgreSQL ts_rank_cd, any word",
+    "SQLite FTS5 BM25, any word",
+    "pgvector exact",
+)
 API_KEYS = 2
 
 Ranks = dict[str, list[int | None]]
@@ -47,35 +52,33 @@ def main(arguments: Sequence[str] | None = None) -> int:
         asdict(question) | {"gold": sorted(question.gold), "ranks": {name: found[at] for name, found in ranks.items()}}
         for at, question in enumerate(questions)
     ]
-    report["results"] = {
-        half: summary for half in (*HALVES, "both") if (summary := summarise(questions, ranks, half=half)) is not None
-    }
+    halves = (*HALVES, "both") if options.half == "both" else (options.half,)
+    report["results"] = {half: summarise(questions, ranks, half=half) for half in halves}
     if options.out:
         instance.write_report(options.out, report)
-    show(report, Console())
+    show(report, Console(width=130))
     return 0
 
 
 def measure(ref: TenantRef, questions: Sequence[Question], *, url: str) -> Ranks:
     """The rank of the first right page for each question, by each way of searching. Raises ListsDiffer."""
     ranks: Ranks = {name: [] for name in (*LEGS, *PEERS)}
-    with instance.api_keys(ref, API_KEYS) as keys:
+    with instance.api_keys(ref, API_KEYS) as keys, in_tenant(ref):
         client = SearchClient(url, keys)
+        pages, bm25 = ranking.Pages(), ranking.Bm25()
         for question in questions:
-            with in_tenant(ref):
-                lists = _lists(question.text)
+            lists = _lists(question.text, pages, bm25)
             answer = client.search(question.text, limit=API_DEPTH)
             shown = [page_of(result["source_uri"]) for result in answer["results"]]
             if shown != lists["fused"][:API_DEPTH]:
                 raise ListsDiffer(f"{question.text!r}: the API shows {shown}, here it is {lists['fused'][:API_DEPTH]}")
-            for name, pages in lists.items():
-                ranks[name].append(gold_rank(pages, question))
+            for name, found in lists.items():
+                ranks[name].append(gold_rank(found, question))
         client.close()
     return ranks
 
 
-def _lists(text: str) -> dict[str, list[str]]:
-    pages = ranking.Pages()
+def _lists(text: str, pages: ranking.Pages, bm25: ranking.Bm25) -> dict[str, list[str]]:
     legs = ranking.legs_of(text)
     found = {
         "full text": ranking.leg_blobs(legs.text),
@@ -83,7 +86,8 @@ def _lists(text: str) -> dict[str, list[str]]:
         "fused": ranking.fused_blobs(legs),
         PEERS[0]: ranking.django_full_text_blobs(text),
         PEERS[1]: ranking.any_word_full_text_blobs(text),
-        PEERS[2]: ranking.exact_vector_blobs(text),
+        PEERS[2]: bm25.blobs(text),
+        PEERS[3]: ranking.exact_vector_blobs(text),
     }
     return {name: pages.ranked(blobs) for name, blobs in found.items()}
 
@@ -98,11 +102,9 @@ def reciprocal(ranks: Sequence[int | None]) -> list[float]:
     return [1.0 / rank if rank is not None and rank <= MRR_CUT else 0.0 for rank in ranks]
 
 
-def summarise(questions: Sequence[Question], ranks: Ranks, *, half: str) -> dict[str, Any] | None:
-    """Means of one half and how the fusion differs from everything else. None when nothing of it was asked."""
+def summarise(questions: Sequence[Question], ranks: Ranks, *, half: str) -> dict[str, Any]:
+    """Means of one half and how the fusion differs from everything else."""
     chosen = [at for at, question in enumerate(questions) if half in {question.half, "both"}]
-    if not chosen:
-        return None
     of_half = {name: [found[at] for at in chosen] for name, found in ranks.items()}
     fused = of_half["fused"]
     return {

@@ -80,7 +80,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     report["load_average_at_end"] = os.getloadavg()
     if options.out:
         instance.write_report(options.out, report)
-    show(report, Console())
+    show(report, Console(width=150))
     return 0
 
 

@@ -6,11 +6,15 @@ The part of the model's name after "x-" picks the behaviour; `calls` holds every
 import json
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
+from apps.capabilities.conf import llm_settings
+from apps.capabilities.llm import service
+
+Connect = Callable[..., None]
 ANSWER = ["Write-ahead logging ", "protects data [1]. ", "It is on by ", "default [7]."]
 SECRET = "sk-secret-that-must-never-be-shown"
 
@@ -20,6 +24,7 @@ class FakeProvider:
 
     def __init__(self) -> None:
         self.calls: list[dict[str, Any]] = []
+        self.called = threading.Event()
         self.hung_up = threading.Event()
         self.answer: list[str] = list(ANSWER)
         self.pause_s = 0.0
@@ -46,6 +51,24 @@ def fake_provider() -> Iterator[FakeProvider]:
         thread.join(timeout=5)
 
 
+@contextmanager
+def connecting(provider: FakeProvider, settings: Any) -> Iterator[Connect]:
+    """Gives a function that makes a model of the provider the connected one; afterwards none is."""
+
+    def to(behaviour: str, **options: Any) -> None:
+        values = {"LLM_MODEL": f"openai/x-{behaviour}", "LLM_API_BASE": provider.base_url, "LLM_API_KEY": ""} | options
+        for name, value in values.items():
+            setattr(settings, name, value)
+        llm_settings.cache_clear()
+
+    try:
+        yield to
+    finally:
+        settings.LLM_MODEL = ""
+        llm_settings.cache_clear()
+        service.disconnect()
+
+
 class _Handler(BaseHTTPRequestHandler):
     state: FakeProvider
     protocol_version = "HTTP/1.1"
@@ -56,6 +79,7 @@ class _Handler(BaseHTTPRequestHandler):
     def do_POST(self) -> None:
         body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
         self.state.calls.append(body)
+        self.state.called.set()
         if self.path.endswith("/embeddings"):
             self._json(200, _embeddings(body))
             return

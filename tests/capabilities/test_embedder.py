@@ -1,18 +1,15 @@
 """Embeddings through LiteLLM, against a real HTTP server."""
 
 import math
-from collections.abc import Callable
 
 import numpy as np
 import pytest
 
 from apps.capabilities.llm.embedder import LiteLlmEmbedder
 from apps.intelligence.errors import EmbedderUnavailable
-from tests.capabilities.fake_provider import FakeProvider
+from tests.capabilities.fake_provider import Connect, FakeProvider
 
 pytestmark = pytest.mark.filterwarnings("ignore:Item '.*' on TypedDict class:UserWarning")
-
-Connect = Callable[..., None]
 
 
 def test_vectors_come_back_normalised_and_in_order(connect: Connect, provider: FakeProvider) -> None:

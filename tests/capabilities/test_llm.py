@@ -6,7 +6,7 @@ import subprocess
 import sys
 import sysconfig
 import time
-from collections.abc import AsyncGenerator, Callable
+from collections.abc import AsyncGenerator
 from contextlib import aclosing
 from dataclasses import replace
 from pathlib import Path
@@ -21,12 +21,11 @@ from apps.capabilities.llm.cdn import CachedAnswer, Cdn, ValkeyAnswers, fingerpr
 from apps.capabilities.llm.types import Finish, LlmRequest, Message
 from apps.core.ids import uuid7
 from apps.core.tenancy import NoTenant, TenantRef
-from tests.capabilities.fake_provider import ANSWER, SECRET, FakeProvider
+from tests.capabilities.fake_provider import ANSWER, SECRET, Connect, FakeProvider
 
 # Types that pydantic builds on first use warn then; the filter the door sets ends with the test that imported it.
 pytestmark = pytest.mark.filterwarnings("ignore:Item '.*' on TypedDict class:UserWarning")
 
-Connect = Callable[..., None]
 WHOLE = "".join(ANSWER)
 
 

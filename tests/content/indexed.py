@@ -16,7 +16,9 @@ def make_source(name: str, *, kind: str = "path") -> Source:
     return Source.objects.create(kind=kind, name=name, uri=f"test:{name}")
 
 
-def index_text(source: Source, text: str, *, name: str = "", uri: str = "", media_type: str = "text/markdown") -> Document:
+def index_text(
+    source: Source, text: str, *, name: str = "", uri: str = "", media_type: str = "text/markdown"
+) -> Document:
     """A ready document; equal text shares its blob, as the product does."""
     model = embedder()
     data = text.encode()

@@ -11,6 +11,7 @@ from apps.content.services.highlighting import (
     deep_link,
     sentences,
     supporting_sentence,
+    with_next_sentence,
 )
 
 WAL = (
@@ -88,6 +89,16 @@ def test_a_hit_of_the_vector_leg_alone_shows_its_opening_sentence() -> None:
 
 def test_text_without_words_gives_no_highlight() -> None:
     assert best_sentences(" \n ", offset=0, idf={"a": 1.0}) == []
+
+
+def test_a_quotation_takes_the_next_sentence_of_its_paragraph_along() -> None:
+    [best] = best_sentences(WAL, offset=10, idf={"chang": 2.0}, limit=1)
+    quote = with_next_sentence(WAL, best, offset=10, max_chars=100)
+    assert quote.text == "Changes are logged first, e.g. by wal_writer. See Fig. 3 for details."
+    assert WAL[quote.start - 10 : quote.end - 10] == quote.text
+    assert with_next_sentence(WAL, best, offset=10, max_chars=60) == best
+    [last] = best_sentences(WAL, offset=10, idf={"detail": 2.0, "fig": 1.0}, limit=1)
+    assert with_next_sentence(WAL, last, offset=10, max_chars=900) == last
 
 
 def test_a_claim_is_supported_by_the_sentence_that_shares_its_words_or_by_none() -> None:

@@ -1,7 +1,9 @@
 """Search over real PostgreSQL full text and real vectors."""
 
 import json
+import secrets
 from collections.abc import Iterator
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from io import StringIO
 from typing import Any
@@ -11,14 +13,20 @@ from django.core.management import CommandError, call_command
 from django.db import connections
 from django.test.utils import CaptureQueriesContext
 
+from apps.capabilities.conf import llm_settings
 from apps.content.errors import LimitRefused, QueryEmpty, QueryInvalid, QueryTooLong
 from apps.content.models import Chunk, Document, SemanticContainer
+from apps.content.retrieval_conf import retrieval_settings
 from apps.content.selectors import search as selectors
 from apps.content.selectors.search import SearchFilters, lexemes_of_query, selecting_lexemes
 from apps.content.services.documents import remove_document
 from apps.content.services.search import search
-from apps.core.tenancy import TenantRef, in_tenant
+from apps.core.tenancy import TenantRef, current_tenant, in_tenant
+from apps.intelligence.conf import BUNDLED_MODEL, intelligence_settings
+from apps.tenants.services import create_tenant
 from tests.content.indexed import index_text, make_source, normalised_text
+
+pytestmark = pytest.mark.filterwarnings("ignore:Item '.*' on TypedDict class:UserWarning")
 
 WAL = """# Write-ahead logging
 
@@ -39,8 +47,8 @@ Dead rows take space until a vacuum removes them. The background process called 
 FACTS = [f"# Note {n}\n\nNumber {n} is about planets and the moons of planet {n}." for n in range(12)]
 
 
-@pytest.fixture
-def library(in_new_tenant: TenantRef) -> Iterator[dict[str, Document]]:
+def fill() -> dict[str, Document]:
+    """The library, in the tenant in force."""
     manual, kitchen = make_source("manual"), make_source("kitchen")
     documents = {
         "wal": index_text(manual, WAL, uri="https://docs.example/wal.html"),
@@ -49,7 +57,28 @@ def library(in_new_tenant: TenantRef) -> Iterator[dict[str, Document]]:
     }
     for fact in FACTS:
         index_text(kitchen, fact)
-    yield documents
+    return documents
+
+
+@pytest.fixture(scope="module")
+def filled() -> tuple[TenantRef, dict[str, Document]]:
+    slug = f"library{secrets.token_hex(4)}"
+    tenant = create_tenant(slug, slug)
+    with in_tenant(tenant):
+        return tenant, fill()
+
+
+@pytest.fixture
+def library(filled: tuple[TenantRef, dict[str, Document]]) -> Iterator[dict[str, Document]]:
+    """The library, only to be read."""
+    with in_tenant(filled[0]):
+        yield filled[1]
+
+
+@pytest.fixture
+def own_library(in_new_tenant: TenantRef) -> dict[str, Document]:
+    """A library of the test's own, to change."""
+    return fill()
 
 
 def found(query: str, **options: Any) -> list[Any]:
@@ -73,7 +102,7 @@ def test_the_best_container_comes_first_with_exact_offsets_and_a_link_to_the_sen
         "base", "backup", "archived", "segments",
     ]  # fmt: skip
     assert text[best.chunk.start : best.chunk.end] == best.chunk.text
-    assert best.deep_link.startswith("https://docs.example/wal.html#:~:text=A%20base%20backup%20and%20the,")
+    assert best.deep_link.startswith("https://docs.example/wal.html#:~:text=A%20base%20backup%20and%20the%20archived")
     assert best.explanation is not None
     assert (best.explanation.fts_rank, best.explanation.vector_rank) == (1, 1)
     assert best.score == pytest.approx(1.0)
@@ -87,6 +116,24 @@ def test_meaning_finds_what_words_do_not(library: dict[str, Document]) -> None:
     assert response.results[0].document_id == library["wal"].pk
     assert response.results[0].explanation is not None
     assert response.results[0].explanation.vector_rank == 1
+
+
+def test_without_the_embedding_model_full_text_goes_on(library: dict[str, Document], settings: Any) -> None:
+    settings.EMBEDDING_MODEL = "litellm:openai/x-embed"
+    settings.LLM_API_BASE = "http://127.0.0.1:9/v1"
+    intelligence_settings.cache_clear()
+    llm_settings.cache_clear()
+    try:
+        response = search("archived segments base backup", limit=1, explain=True)
+    finally:
+        settings.EMBEDDING_MODEL = BUNDLED_MODEL
+        settings.LLM_API_BASE = ""
+        intelligence_settings.cache_clear()
+        llm_settings.cache_clear()
+    assert response.vector_backend == "unavailable"
+    assert response.results[0].document_id == library["wal"].pk
+    assert response.results[0].explanation is not None
+    assert (response.results[0].explanation.fts_rank, response.results[0].explanation.vector_rank) == (1, None)
 
 
 def test_stop_words_alone_and_words_nobody_wrote_still_ask_the_vector_leg(library: dict[str, Document]) -> None:
@@ -130,10 +177,6 @@ def test_filters_hold_in_both_legs_and_lose_nothing(library: dict[str, Document]
 
 
 def selectors_settings(**changes: Any) -> Any:
-    from dataclasses import replace
-
-    from apps.content.retrieval_conf import retrieval_settings
-
     return replace(retrieval_settings(), **changes)
 
 
@@ -157,26 +200,26 @@ def test_facets_count_everything_found_not_only_what_is_shown(library: dict[str,
     ]
 
 
-def test_equal_content_in_two_sources_is_two_containers_and_one_vector_set(library: dict[str, Document]) -> None:
+def test_equal_content_in_two_sources_is_two_containers_and_one_vector_set(own_library: dict[str, Document]) -> None:
     chunks = Chunk.objects.count()
     again = index_text(make_source("mirror"), WAL)
     assert Chunk.objects.count() == chunks
     response = search("archived segments base backup", limit=2)
-    assert [hit.document_id for hit in response.results] == [library["wal"].pk, again.pk]
+    assert [hit.document_id for hit in response.results] == [own_library["wal"].pk, again.pk]
     assert response.results[0].score == response.results[1].score
 
 
-def test_a_removed_document_leaves_at_once_and_its_twin_stays(library: dict[str, Document]) -> None:
+def test_a_removed_document_leaves_at_once_and_its_twin_stays(own_library: dict[str, Document]) -> None:
     twin = index_text(make_source("mirror"), WAL)
-    remove_document(library["wal"].pk, reason="test")
+    remove_document(own_library["wal"].pk, reason="test")
     assert found("archived segments base backup", limit=1) == [twin.pk]
     SemanticContainer.objects.filter(document=twin).update(active=False)
     assert twin.pk not in found("archived segments base backup", limit=50)
 
 
-def test_a_document_that_is_being_refreshed_is_still_found(library: dict[str, Document]) -> None:
-    Document.objects.filter(pk=library["wal"].pk).update(status=Document.Status.PROCESSING)
-    assert found("archived segments base backup", limit=1) == [library["wal"].pk]
+def test_a_document_that_is_being_refreshed_is_still_found(own_library: dict[str, Document]) -> None:
+    Document.objects.filter(pk=own_library["wal"].pk).update(status=Document.Status.PROCESSING)
+    assert found("archived segments base backup", limit=1) == [own_library["wal"].pk]
 
 
 @pytest.mark.parametrize(
@@ -203,7 +246,14 @@ def test_limits_out_of_range(limit: int, in_new_tenant: TenantRef) -> None:
 
 @pytest.mark.parametrize(
     "query",
-    ["it's a 'quote' \\ back", "a & b | !c:* <-> (d", "'; DROP TABLE content_chunk; --", "%s %(x)s {0}", "日本語 🦘", "a" * 1000],
+    [
+        "it's a 'quote' \\ back",
+        "a & b | !c:* <-> (d",
+        "'; DROP TABLE content_chunk; --",
+        "%s %(x)s {0}",
+        "日本語 🦘",
+        "a" * 1000,
+    ],
 )
 def test_odd_queries_are_only_text(query: str, library: dict[str, Document]) -> None:
     assert len(search(query, limit=5).results) == 5
@@ -238,7 +288,7 @@ def test_two_tenants_see_their_own(two_tenants: tuple[TenantRef, TenantRef]) -> 
 
 
 def test_the_command_prints_hits_and_json(library: dict[str, Document], capsys: Any) -> None:
-    tenant = selectors.current_tenant()
+    tenant = current_tenant()
     call_command("search", "archived segments base backup", tenant=tenant.slug, limit=1, explain=True)
     shown = capsys.readouterr().out
     assert "Write-ahead logging" in shown

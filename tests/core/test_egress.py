@@ -2,6 +2,7 @@
 
 import gzip
 import socket
+import threading
 import time
 import zlib
 from collections.abc import Iterator
@@ -393,9 +394,16 @@ def test_one_byte_at_a_time_ends_at_the_deadline(where: str, open_loopback: None
 
 
 def test_a_resolver_that_hangs_ends_at_the_deadline(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("apps.core.egress.network.socket.getaddrinfo", lambda *_a, **_k: time.sleep(1) or [])
+    release = threading.Event()
+
+    def getaddrinfo(*_args: object, **_kwargs: object) -> list[Any]:
+        release.wait(5)
+        return []
+
+    monkeypatch.setattr("apps.core.egress.network.socket.getaddrinfo", getaddrinfo)
     with override_settings(EGRESS_ALLOW_CIDRS=()), pytest.raises(FetchTimeout):
         get("http://slow.example.com/", timeout_s=0.3)
+    release.set()
 
 
 @pytest.mark.parametrize(

@@ -22,7 +22,7 @@ from apps.core.wakeups import CHANNEL_EVENTS, wake
 from apps.gateway.asgi.application import build_application
 from apps.gateway.conf import GatewaySettings
 from apps.gateway.hub import Hub
-from apps.tenants.services import create_api_key
+from apps.tenants.services import create_api_key, create_tenant
 
 QUICK = GatewaySettings(
     stream_heartbeat_s=1.5,
@@ -79,6 +79,12 @@ def server(_real_database: None) -> Iterator[LiveServer]:
     """One server for the package's tests."""
     with running(QUICK, redis_url=core_settings().redis_url) as live:
         yield live
+
+
+@pytest.fixture(scope="package")
+def home(_real_database: None) -> TenantRef:
+    """One tenant for the tests that neither change it nor look at its log."""
+    return create_tenant("gatewayhome", domains=("gatewayhome.localhost",))
 
 
 @pytest.fixture

@@ -27,18 +27,18 @@ Keys = Callable[..., str]
     ],
 )
 def test_refusals_are_problems_and_store_nothing(
-    server: LiveServer, tenant: TenantRef, make_key: Keys, body: bytes, status: int, code: str
+    server: LiveServer, home: TenantRef, make_key: Keys, body: bytes, status: int, code: str
 ) -> None:
-    with server.client(tenant, make_key(tenant), **{"Content-Type": "application/json"}) as client:
+    with server.client(home, make_key(home), **{"Content-Type": "application/json"}) as client:
         reply = client.post("/v1/chat", content=body)
     assert (reply.status_code, reply.json()["code"]) == (status, code)
     assert reply.headers["content-type"] == "application/problem+json"
-    with in_tenant(tenant):
+    with in_tenant(home):
         assert not Message.objects.exists()
 
 
-def test_other_media_types_and_methods(server: LiveServer, tenant: TenantRef, make_key: Keys) -> None:
-    with server.client(tenant, make_key(tenant)) as client:
+def test_other_media_types_and_methods(server: LiveServer, home: TenantRef, make_key: Keys) -> None:
+    with server.client(home, make_key(home)) as client:
         form = client.post("/v1/chat", data={"message": "hi"})
         charset = client.post("/v1/chat", content=b"{}", headers={"Content-Type": "application/json; charset=latin-1"})
         get = client.get("/v1/chat")

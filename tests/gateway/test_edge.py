@@ -8,14 +8,15 @@ from uuid import UUID
 
 import pytest
 
-from apps.core.tenancy import TenantRef
+from apps.content.models import Blob, Document, Source
+from apps.core.tenancy import TenantRef, in_tenant
 from tests.gateway.conftest import LiveServer
 
 Keys = Callable[..., str]
 
 
-def test_trace_id_is_given_back_in_header_and_problem(server: LiveServer, tenant: TenantRef) -> None:
-    with server.client(tenant) as client:
+def test_trace_id_is_given_back_in_header_and_problem(server: LiveServer, home: TenantRef) -> None:
+    with server.client(home) as client:
         own = client.get("/v1/jobs")
         given = client.get("/v1/jobs", headers={"X-Request-ID": "caller-trace-0001"})
         refused = client.get("/v1/jobs", headers={"X-Request-ID": "<script>alert(1)"})
@@ -26,10 +27,8 @@ def test_trace_id_is_given_back_in_header_and_problem(server: LiveServer, tenant
 
 
 @pytest.mark.parametrize("path", ["/health/live", "/v1/jobs", "/v1/events", "/nothing-here"])
-def test_native_and_bridged_replies_carry_the_security_headers(
-    server: LiveServer, tenant: TenantRef, path: str
-) -> None:
-    with server.client(tenant) as client:
+def test_native_and_bridged_replies_carry_the_security_headers(server: LiveServer, home: TenantRef, path: str) -> None:
+    with server.client(home) as client:
         headers = client.get(path).headers
     assert headers["x-content-type-options"] == "nosniff"
     assert headers["x-frame-options"] == "DENY"
@@ -38,8 +37,8 @@ def test_native_and_bridged_replies_carry_the_security_headers(
     assert headers.get_list("content-security-policy") == [headers["content-security-policy"]]
 
 
-def test_only_the_admin_may_run_inline_script(server: LiveServer, tenant: TenantRef) -> None:
-    with server.client(tenant) as client:
+def test_only_the_admin_may_run_inline_script(server: LiveServer, home: TenantRef) -> None:
+    with server.client(home) as client:
         assert "'unsafe-eval'" in client.get("/admin/").headers["content-security-policy"]
         assert "unsafe" not in client.get("/administration").headers["content-security-policy"]
 
@@ -92,13 +91,13 @@ def test_ambiguous_framing_is_refused(server: LiveServer, request_bytes: bytes) 
 
 
 def test_body_over_the_limit_is_refused_by_length_and_by_count(
-    server: LiveServer, tenant: TenantRef, make_key: Keys
+    server: LiveServer, home: TenantRef, make_key: Keys
 ) -> None:
     def pieces() -> Iterator[bytes]:
         for _ in range(10):
             yield b"x" * 5_000
 
-    with server.client(tenant, make_key(tenant), **{"Content-Type": "application/json"}) as client:
+    with server.client(home, make_key(home), **{"Content-Type": "application/json"}) as client:
         declared = client.post("/v1/chat", content=b"x" * 20_001)
         counted = client.post("/v1/chat", content=pieces())
     for reply in (declared, counted):
@@ -106,33 +105,33 @@ def test_body_over_the_limit_is_refused_by_length_and_by_count(
         assert reply.headers["connection"] == "close"
 
 
-def test_chunked_json_arrives_whole(server: LiveServer, tenant: TenantRef, make_key: Keys) -> None:
+def test_chunked_json_arrives_whole(server: LiveServer, home: TenantRef, make_key: Keys) -> None:
     def pieces() -> Iterator[bytes]:
         yield b'{"message":'
         yield b'"hi","tenant_id":1}'
 
-    with server.client(tenant, make_key(tenant), **{"Content-Type": "application/json"}) as client:
+    with server.client(home, make_key(home), **{"Content-Type": "application/json"}) as client:
         bridged = client.post("/v1/search", content=pieces())
         native = client.post("/v1/chat", content=pieces())
     assert {error["pointer"] for error in bridged.json()["errors"]} >= {"/tenant_id"}
     assert [error["pointer"] for error in native.json()["errors"]] == ["/tenant_id"]
 
 
-def test_body_that_never_ends_is_given_up(server: LiveServer, tenant: TenantRef, make_key: Keys) -> None:
+def test_body_that_never_ends_is_given_up(server: LiveServer, home: TenantRef, make_key: Keys) -> None:
     started = time.monotonic()
     reply = _raw(
         server,
-        f"POST /v1/chat HTTP/1.1\r\nHost: {tenant.slug}.localhost\r\nAuthorization: Bearer {make_key(tenant)}\r\n"
+        f"POST /v1/chat HTTP/1.1\r\nHost: {home.slug}.localhost\r\nAuthorization: Bearer {make_key(home)}\r\n"
         "Content-Type: application/json\r\nContent-Length: 10\r\n\r\n{".encode(),
     )
     assert reply.startswith(b"HTTP/1.1 408 ")
     assert time.monotonic() - started < 6
 
 
-def test_slow_uploads_hold_no_bridge_thread(server: LiveServer, tenant: TenantRef, make_key: Keys) -> None:
+def test_slow_uploads_hold_no_bridge_thread(server: LiveServer, home: TenantRef, make_key: Keys) -> None:
     """More unfinished uploads than bridge threads, and a request still passes at once."""
     head = (
-        f"POST /v1/ingest HTTP/1.1\r\nHost: {tenant.slug}.localhost\r\nAuthorization: Bearer {make_key(tenant)}\r\n"
+        f"POST /v1/ingest HTTP/1.1\r\nHost: {home.slug}.localhost\r\nAuthorization: Bearer {make_key(home)}\r\n"
         "Content-Type: multipart/form-data; boundary=b\r\nContent-Length: 200000\r\n\r\n--b\r\n"
     ).encode()
     uploads = [socket.create_connection(("127.0.0.1", server.port), timeout=10) for _ in range(24)]
@@ -140,7 +139,7 @@ def test_slow_uploads_hold_no_bridge_thread(server: LiveServer, tenant: TenantRe
         for upload in uploads:
             upload.sendall(head)
         time.sleep(0.3)
-        with server.client(tenant, make_key(tenant)) as client:
+        with server.client(home, make_key(home)) as client:
             started = time.monotonic()
             assert client.get("/v1/jobs").status_code == 200
             assert time.monotonic() - started < 2
@@ -149,24 +148,59 @@ def test_slow_uploads_hold_no_bridge_thread(server: LiveServer, tenant: TenantRe
             upload.close()
 
 
-def test_anonymous_uploads_get_the_small_limit(server: LiveServer, tenant: TenantRef) -> None:
-    with server.client(tenant) as client:
+def test_slow_readers_hold_no_bridge_thread(server: LiveServer, tenant: TenantRef, make_key: Keys) -> None:
+    """More unread 6 MB replies than bridge threads, and a request still passes at once."""
+    with in_tenant(tenant):
+        source = Source.objects.create(kind="upload", name="big", uri="upload:big")
+        blob = Blob.objects.create(
+            content_hash="0" * 64, media_type="text/plain", artifact_path="x", size_bytes=1, text="x" * 6_000_000
+        )
+        document = Document.objects.create(
+            source=source, external_id="big", uri="big", title="big", status="ready", stage="done", blob=blob
+        )
+    key = make_key(tenant)
+    request = (
+        f"GET /v1/documents/{document.pk}/content HTTP/1.1\r\nHost: {tenant.slug}.localhost\r\n"
+        f"Authorization: Bearer {key}\r\n\r\n"
+    ).encode()
+    readers = []
+    try:
+        for _ in range(20):
+            reader = socket.socket()
+            reader.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+            reader.settimeout(20)
+            reader.connect(("127.0.0.1", server.port))
+            reader.sendall(request)
+            readers.append(reader)
+        for reader in readers:
+            assert reader.recv(12) == b"HTTP/1.1 200"
+        with server.client(tenant, key) as client:
+            started = time.monotonic()
+            assert client.get("/v1/jobs").status_code == 200
+            assert time.monotonic() - started < 5
+    finally:
+        for reader in readers:
+            reader.close()
+
+
+def test_anonymous_uploads_get_the_small_limit(server: LiveServer, home: TenantRef) -> None:
+    with server.client(home) as client:
         reply = client.post("/v1/ingest", files={"file": ("a.txt", b"x" * 100_000)})
     assert (reply.status_code, reply.json()["code"]) == (413, "body_too_large")
 
 
-def test_websocket_is_refused_with_404(server: LiveServer, tenant: TenantRef) -> None:
+def test_websocket_is_refused_with_404(server: LiveServer, home: TenantRef) -> None:
     key = hashlib.sha1(b"nonce", usedforsecurity=False).hexdigest()[:22] + "=="
     reply = _raw(
         server,
-        f"GET /ws HTTP/1.1\r\nHost: {tenant.slug}.localhost\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n"
+        f"GET /ws HTTP/1.1\r\nHost: {home.slug}.localhost\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n"
         f"Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: {key}\r\n\r\n".encode(),
     )
     assert reply.startswith(b"HTTP/1.1 404 ")
 
 
-def test_unknown_api_path_is_a_problem_and_unknown_page_is_a_page(server: LiveServer, tenant: TenantRef) -> None:
-    with server.client(tenant) as client:
+def test_unknown_api_path_is_a_problem_and_unknown_page_is_a_page(server: LiveServer, home: TenantRef) -> None:
+    with server.client(home) as client:
         api = client.get("/v1/nothing-here", headers={"Accept": "text/html"})
         page = client.get("/nothing-here", headers={"Accept": "text/html"})
     assert (api.status_code, api.headers["content-type"]) == (404, "application/problem+json")

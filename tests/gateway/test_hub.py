@@ -33,7 +33,7 @@ def make_stream(feed: Feed) -> Stream:
 
 
 @given(size=st.integers(1, 40), batches=st.lists(st.integers(1, 50), max_size=20), position=st.integers(0, 400))
-async def test_after_gives_whatfollows_or_says_that_it_is_gone(size: int, batches: list[int], position: int) -> None:
+async def test_after_gives_what_follows_or_says_that_it_is_gone(size: int, batches: list[int], position: int) -> None:
     feed = Feed(REF, epoch="e", head=10, size=size)
     head = 10
     for count in batches:

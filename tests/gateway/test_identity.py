@@ -1,6 +1,7 @@
 """Who may come in, by which host, with which key or cookie."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from datetime import timedelta
 
 import httpx
@@ -45,13 +46,13 @@ def test_every_bad_credential_gets_the_same_answer(
 
 
 @pytest.mark.parametrize("spelling", ["{}.localhost", "{}.LOCALHOST", "{}.localhost.", "{}.localhost.:80"])
-def test_host_is_normalised(server: LiveServer, tenant: TenantRef, make_key: Keys, spelling: str) -> None:
-    with server.client(key=make_key(tenant), Host=spelling.format(tenant.slug)) as client:
+def test_host_is_normalised(server: LiveServer, home: TenantRef, make_key: Keys, spelling: str) -> None:
+    with server.client(key=make_key(home), Host=spelling.format(home.slug)) as client:
         assert client.get("/v1/jobs").status_code == 200
 
 
-def test_unregistered_host_leaves_it_to_the_key(server: LiveServer, tenant: TenantRef, make_key: Keys) -> None:
-    with server.client(key=make_key(tenant), Host="unregistered.example") as client:
+def test_unregistered_host_leaves_it_to_the_key(server: LiveServer, home: TenantRef, make_key: Keys) -> None:
+    with server.client(key=make_key(home), Host="unregistered.example") as client:
         assert client.get("/v1/jobs").status_code == 200
     with server.client(Host="unregistered.example") as client:
         reply = client.get("/v1/jobs")
@@ -66,29 +67,30 @@ def test_health_needs_no_tenant(server: LiveServer) -> None:
 
 @pytest.mark.parametrize(("role", "status"), [("viewer", 403), ("editor", 403), ("operator", 404), ("owner", 404)])
 def test_roles_decide_before_the_object_is_looked_for(
-    server: LiveServer, tenant: TenantRef, make_key: Keys, role: str, status: int
+    server: LiveServer, home: TenantRef, make_key: Keys, role: str, status: int
 ) -> None:
-    with server.client(tenant, make_key(tenant, role=role)) as client:
+    with server.client(home, make_key(home, role=role)) as client:
         assert client.get("/v1/jobs").status_code == 200
         reply = client.post("/v1/jobs/01920000-0000-7000-8000-000000000000/retry")
     assert reply.status_code == status
 
 
-def sign_in(server: LiveServer, ref: TenantRef, *, role: str = "operator") -> httpx.Client:
+@contextmanager
+def signed_in(server: LiveServer, ref: TenantRef, *, role: str = "operator") -> Iterator[httpx.Client]:
     """A browser that has signed in to `ref`."""
     email = f"{ref.slug}@example.org"
     add_member(ref, create_user(email, "a long password"), role)
-    client = server.client(ref)
-    client.get("/login/")
-    client.headers["X-CSRFToken"] = client.cookies["cybernetic_csrf"]
-    reply = client.post("/login/", data={"username": email, "password": "a long password"})
-    assert reply.status_code == 302, reply.text
-    client.headers["X-CSRFToken"] = client.cookies["cybernetic_csrf"]
-    return client
+    with server.client(ref) as client:
+        client.get("/login/")
+        client.headers["X-CSRFToken"] = client.cookies["cybernetic_csrf"]
+        reply = client.post("/login/", data={"username": email, "password": "a long password"})
+        assert reply.status_code == 302, reply.text
+        client.headers["X-CSRFToken"] = client.cookies["cybernetic_csrf"]
+        yield client
 
 
 def test_session_reads_and_writes_with_its_token_only(server: LiveServer, tenant: TenantRef) -> None:
-    with sign_in(server, tenant) as client:
+    with signed_in(server, tenant) as client:
         assert client.get("/v1/jobs").status_code == 200
         allowed = client.post("/v1/search", json={})
         native = client.post("/v1/chat", json={})
@@ -110,7 +112,7 @@ def test_session_of_one_tenant_is_nobody_at_another(
     server: LiveServer, two_tenants: tuple[TenantRef, TenantRef], route: str
 ) -> None:
     a, b = two_tenants
-    with sign_in(server, a) as client:
+    with signed_in(server, a) as client:
         assert refused(client.get(route, headers={"Host": f"{b.slug}.localhost:{server.port}"}))
 
 

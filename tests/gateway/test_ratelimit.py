@@ -85,6 +85,18 @@ def test_the_local_limiter_forgets_the_least_recent() -> None:
     assert local.wait_us("10049", rate) > 0
 
 
+def test_guessing_a_password_is_slowed_down(server: LiveServer, tenant: TenantRef) -> None:
+    with server.client(tenant) as client:
+        client.get("/login/")
+        token = {"X-CSRFToken": client.cookies["cybernetic_csrf"]}
+        for attempt in range(21):
+            reply = client.post("/login/", data={"username": "a@b.c", "password": f"guess {attempt}"}, headers=token)
+            if attempt < 20:
+                assert reply.status_code != 429
+    assert reply.status_code == 429
+    assert int(reply.headers["retry-after"]) in {1, 2, 3}
+
+
 @pytest.mark.parametrize("path", ["/v1/jobs", "/v1/events"])
 def test_api_replies_429_with_retry_after(
     server: LiveServer,

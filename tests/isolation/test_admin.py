@@ -21,7 +21,7 @@ from apps.core.jobs import enqueue
 from apps.core.models import Event, Job, JobState
 from apps.core.tenancy import TenantRef, in_tenant
 from apps.storage.models import Artifact
-from apps.tenants.models import ApiKey, Role
+from apps.tenants.models import ApiKey, Membership, Role
 from apps.tenants.services import add_member, create_api_key, create_user
 from apps.vsm import services, tasks
 from apps.vsm.models import Audit, Decision, Episode, InterventionRecord, Policy, Rule
@@ -327,3 +327,31 @@ def test_every_figure_of_the_overview_opens_its_rows(tenant: TenantRef, drain: D
     for link in links:
         answer = client.get(link.replace("&amp;", "&"))
         assert answer.status_code == 200, link
+
+
+def test_the_consoles_own_pages_open(tenant: TenantRef, drain: Drain) -> None:
+    source = fill(tenant, drain, f"canary{uuid4().hex[:12]}")
+    client = client_for(tenant)
+    client.post(url(Source, "resume_one", source.pk), {"_form_submitted": "on"})
+    assert "Resumed." in body(client.get(url(Source, "history", source.pk)))
+    for name in ("index", "password_change", "jsi18n"):
+        assert client.get(reverse(f"admin:{name}")).status_code == 200, name
+    for app in ("core", "tenants", "content", "vsm", "storage"):
+        assert client.get(reverse("admin:app_list", args=(app,))).status_code == 200, app
+    assert client.get(reverse("admin:login")).headers["location"] == reverse("admin:index")
+
+
+def test_signing_out_ends_the_session_and_needs_a_post(tenant: TenantRef) -> None:
+    client = client_for(tenant)
+    assert client.get(reverse("admin:logout")).status_code == 405
+    assert client.get(reverse("admin:index")).status_code == 200
+    assert client.post(reverse("admin:logout")).headers["location"] == "/login/"
+    assert client.get(reverse("admin:index")).status_code == 302
+
+
+def test_a_demoted_operator_is_out_at_the_next_request(tenant: TenantRef) -> None:
+    client = client_for(tenant)
+    assert client.get(reverse("admin:index")).status_code == 200
+    with in_tenant(tenant):
+        Membership.objects.update(role=Role.VIEWER)
+    assert client.get(reverse("admin:index"), follow=True).status_code == 403

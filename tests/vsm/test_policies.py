@@ -62,9 +62,8 @@ def test_the_shipped_policy_pauses_a_source_that_only_fails() -> None:
     verdict = evaluate([SHIPPED], seen())
     assert (verdict.outcome, verdict.action, verdict.policy_id) == ("allow", "pause_source", SHIPPED.id)
     assert verdict.reason == (
-        "pause-failing-source v1: rule is repeated-fetch-failures, needed repeated-fetch-failures;"
-        " risk is high, needed medium or more; 100% of attempts failed, needed 50% or more;"
-        " 0 interventions in the last day, needed fewer than 4."
+        "pause-failing-source v1: rule is repeated-fetch-failures; risk is high; 100% of attempts failed;"
+        " 0 interventions in the last day."
     )
 
 

@@ -8,8 +8,6 @@ from contextlib import aclosing
 from functools import cache
 from typing import Any
 
-from django.conf import settings
-
 from apps.capabilities.conf import llm_settings
 from apps.capabilities.errors import LlmNotConfigured, LlmUnavailable
 from apps.capabilities.llm import door
@@ -154,5 +152,5 @@ def _cdn() -> Cdn:
     return Cdn(
         upstream=door.answer,
         cache=ValkeyAnswers(core_settings().redis_url, ttl_s=llm_settings().cache_ttl_s),
-        key=fingerprint_key(settings.SECRET_KEY),
+        key=fingerprint_key(llm_settings().fingerprint_secret),
     )

@@ -1,6 +1,6 @@
 """Ingest, documents and sources over HTTP. Nothing here takes a path of the server's file system."""
 
-from typing import Any
+from typing import Any, cast
 from uuid import UUID
 
 from django.core.files.uploadedfile import UploadedFile
@@ -43,6 +43,7 @@ from apps.content.services.sources import pause_source, resume_source
 from apps.core.api.parsers import MultiPartParser, StrictJSONParser
 from apps.core.api.permissions import ReadsOrRequiresEditor, RequiresEditor, RequiresOperator
 from apps.core.api.serializers import read_body, read_query
+from apps.tenants.selectors import Principal
 
 
 class IngestView(APIView):
@@ -203,5 +204,5 @@ class ResumeSourceView(APIView):
 
     @extend_schema(operation_id="sources_resume", request=None, responses=SourceOutput)
     def post(self, request: Request, source_id: UUID) -> Response:
-        resume_source(source_id, actor=request.user.label)
+        resume_source(source_id, actor=cast("Principal", request.user).label)
         return Response(SourceOutput(source_by_id(source_id)).data)

@@ -33,6 +33,8 @@ def extract_html(text: str) -> Extracted:
     root = content_root(tree)
     if root is not None:
         walker.walk(root)
+    elif tree.body is not None:
+        walker.builder.preformatted(tree.body.text(deep=True))
     return walker.builder.build(title=_title(page_title, walker.builder), language=language, metadata=metadata)
 
 

@@ -92,11 +92,10 @@ _frequencies: dict[tuple[UUID, str], tuple[float, int]] = {}
 MAX_CACHED_FREQUENCIES = 50_000
 
 LIVE = """
-SELECT 1 FROM content_document d
-JOIN content_semanticcontainer sc ON sc.document_id = d.id AND sc.active
-JOIN content_blob b ON b.id = d.blob_id AND b.state = 'indexed'
-JOIN content_source s ON s.id = d.source_id
+SELECT 1 FROM content_document d JOIN content_semanticcontainer sc ON sc.document_id = d.id AND sc.active
 WHERE d.status <> 'removed'"""
+"""A document points at a blob from the moment it is indexed: while it is refreshed, or the refresh fails, what was
+indexed before is served."""
 
 
 def _rows(sql: str, params: Sequence[Any]) -> list[tuple[Any, ...]]:
@@ -236,7 +235,6 @@ def hit_rows(hits: Sequence[tuple[UUID, int]], filters: SearchFilters, *, with_t
         JOIN content_chunk c ON c.id = f.chunk_id
         JOIN content_document d ON d.blob_id = f.blob_id AND d.status <> 'removed'
         JOIN content_semanticcontainer sc ON sc.document_id = d.id AND sc.active
-        JOIN content_blob b ON b.id = d.blob_id AND b.state = 'indexed'
         JOIN content_source s ON s.id = d.source_id
         WHERE true {where}
         ORDER BY f.position, sc.id LIMIT %s""",  # noqa: S608  # as above
@@ -263,7 +261,7 @@ def _conditions(filters: SearchFilters) -> tuple[str, list[Any]]:
     parts: list[str] = []
     params: list[Any] = []
     if filters.source:
-        parts.append("AND (s.id::text = ANY(%s) OR s.name = ANY(%s))")
+        parts.append("AND d.source_id IN (SELECT id FROM content_source WHERE id::text = ANY(%s) OR name = ANY(%s))")
         params += [[source.lower() for source in filters.source], list(filters.source)]
     if filters.content_type:
         parts.append("AND sc.content_type = ANY(%s)")

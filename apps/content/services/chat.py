@@ -17,9 +17,9 @@ from apps.content.retrieval_conf import retrieval_settings
 from apps.content.selectors.conversations import conversation_visible_to, messages_of_conversation
 from apps.content.selectors.search import HitRow, SearchFilters, hit_rows, neighbours
 from apps.content.services.fusion import fuse_chunks
-from apps.content.services.highlighting import Highlight, best_sentences, supporting_sentence, words
+from apps.content.services.highlighting import Highlight, best_sentences, supporting_sentence, with_next_sentence, words
 from apps.content.services.prompting import MAX_HISTORY_TURNS, QuotedPassage, Turn
-from apps.content.services.retrieval import Retrieved, checked_query, retrieve
+from apps.content.services.retrieval import NO_VECTORS, Retrieved, checked_query, retrieve
 from apps.core.events import publish
 from apps.core.tenancy import atomic
 
@@ -35,6 +35,7 @@ NEAREST_TEXT = " The nearest documents, which may not be about it: "
 EXTRACTIVE_TEXT = "Quoted from your documents:"
 
 TAKEN_ALONG_WEIGHT = 0.3
+MAX_QUOTE_CHARS = 360
 
 _FOLLOW_UP = re.compile(
     r"^(?:and|but|so|also|then|what about|how about|why|why not|how so|which one|who|when|where|really)\b|"
@@ -191,6 +192,8 @@ def retrieval_query(question: str, history: Sequence[Turn], *, max_chars: int) -
 def is_relevant(retrieved: Retrieved) -> bool:
     """Whether the best of both legs is good enough to answer from. The numbers and their reason: retrieval_conf."""
     options = retrieval_settings()
+    if retrieved.vector_backend == NO_VECTORS:
+        return retrieved.best_coverage >= options.min_coverage_alone
     relevance = retrieved.best_cosine + options.coverage_weight * retrieved.best_coverage
     return relevance >= options.min_relevance
 
@@ -252,7 +255,8 @@ def quotations(plan: AnswerPlan, *, limit: int = 4) -> list[Citation]:
         for sentence in best_sentences(passage.text, offset=passage.start, idf=plan.weights, limit=1):
             if sentence.text not in seen:
                 seen.add(sentence.text)
-                quotes.append(_citation(passage, sentence))
+                quote = with_next_sentence(passage.text, sentence, offset=passage.start, max_chars=MAX_QUOTE_CHARS)
+                quotes.append(_citation(passage, quote))
     return quotes[:limit]
 
 

@@ -5,12 +5,16 @@ import threading
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import lru_cache
+from itertools import pairwise
 from typing import Any
 from urllib.parse import quote
 
 import snowballstemmer
 
 MAX_SENTENCE_CHARS = 400
+TITLE_SHARE = 0.6
+"""A heading or a stub matches cheaply and says little: what its match counts beside that of a sentence."""
+_CLOSING = frozenset(".!?…:;\"')]”’。！？")
 _BLOCK = re.compile(r"\n[ \t]*\n+|\n(?=[ \t]*(?:[-*+•][ \t]|\d{1,3}[.)][ \t]|#{1,6}[ \t]|\||```))")
 _SENTENCE_END = re.compile(r"[.!?…]+[\"')\]”’]*\s+(?=[\"'(\[“‘`]?[A-Z0-9À-ÖØ-Þ`])|[。！？]")
 _ABBREVIATION = re.compile(
@@ -123,7 +127,7 @@ def best_sentences(text: str, *, offset: int, idf: Mapping[str, float], limit: i
         chosen.append(best)
         covered |= best.lexemes
     if not chosen:
-        chosen = [match for match in found if match.end - match.start >= 40][:1] or found[:1]
+        chosen = [match for match in found if match.tells][:1] or found[:1]
     return [match.highlight(text, offset) for match in sorted(chosen, key=lambda match: match.start)]
 
 
@@ -133,17 +137,23 @@ class _Match:
     end: int
     lexemes: frozenset[str]
     marks: tuple[tuple[int, int], ...]
+    tells: bool
 
     @classmethod
     def of(cls, text: str, start: int, end: int, idf: Mapping[str, float]) -> "_Match":
         marked = [(lexeme, a, b) for lexeme, a, b in words(text[start:end]) if lexeme in idf]
-        return cls(start, end, frozenset(lexeme for lexeme, _, _ in marked), tuple((a, b) for _, a, b in marked))
+        length = end - start
+        return cls(
+            start,
+            end,
+            lexemes=frozenset(lexeme for lexeme, _, _ in marked),
+            marks=tuple((a, b) for _, a, b in marked),
+            tells=length >= 25 and (length >= 60 or text[end - 1] in _CLOSING),
+        )
 
     def gain(self, idf: Mapping[str, float], covered: set[str]) -> float:
         mass = sum(idf[lexeme] for lexeme in self.lexemes - covered)
-        # A heading or a stub of three words matches cheaply and says little; so does a very long run-on.
-        length = self.end - self.start
-        return mass * (0.6 if length < 25 else 1.0)
+        return mass * (1.0 if self.tells else TITLE_SHARE)
 
     def share(self, idf: Mapping[str, float], covered: set[str]) -> float:
         total = sum(idf.values())
@@ -151,6 +161,17 @@ class _Match:
 
     def highlight(self, text: str, offset: int) -> Highlight:
         return Highlight(text[self.start : self.end], offset + self.start, offset + self.end, self.marks)
+
+
+def with_next_sentence(text: str, sentence: Highlight, *, offset: int, max_chars: int) -> Highlight:
+    """The sentence and the one after it in its paragraph, if both fit: a quotation that explains itself."""
+    spans = sentences(text)
+    for (start, end), (next_start, next_end) in pairwise(spans):
+        if offset + start == sentence.start and next_end - start <= max_chars:
+            if "\n" not in text[end:next_start]:
+                return Highlight(text[start:next_end], offset + start, offset + next_end, sentence.marks)
+            break
+    return sentence
 
 
 def supporting_sentence(text: str, claim: str, *, offset: int) -> Highlight | None:

@@ -1,5 +1,6 @@
 """Both legs for one query: what search ranks and chat quotes."""
 
+import logging
 import unicodedata
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -10,7 +11,13 @@ from apps.content.selectors import search as selectors
 from apps.content.selectors.search import Candidate, Lexeme, SearchFilters
 from apps.content.services.fusion import LegHit
 from apps.intelligence import vectors
+from apps.intelligence.errors import EmbedderUnavailable
 from apps.intelligence.ports import Vectors
+
+
+log = logging.getLogger(__name__)
+
+NO_VECTORS = "unavailable"
 
 
 @dataclass(frozen=True)
@@ -24,6 +31,7 @@ class Retrieved:
     best_coverage: float
     """Largest share of the query's idf that one chunk holds."""
     vector_backend: str
+    """What served the vector leg; NO_VECTORS when nothing did."""
 
 
 def checked_query(query: str, *, max_chars: int) -> str:
@@ -42,11 +50,12 @@ def retrieve(query: str, filters: SearchFilters, *, want: int) -> Retrieved:
     """Ask both legs for `query` (already checked); `want` = how many blobs the caller shows."""
     options = retrieval_settings()
     lexemes = selectors.lexemes_of_query(query)
-    nearest = vectors.search(query, k=options.vector_candidates)
-    found = selectors.candidates(lexemes, nearest.hits, filters, text_limit=options.text_candidates)
+    nearest = _nearest(query)
+    hits = nearest.hits if nearest else []
+    found = selectors.candidates(lexemes, hits, filters, text_limit=options.text_candidates)
     text = [candidate for candidate in found if candidate.leg == "text"]
     vector = [_hit(candidate) for candidate in found if candidate.leg == "vector"]
-    if filters and len({hit.blob_id for hit in vector}) < want:
+    if nearest and filters and len({hit.blob_id for hit in vector}) < want:
         vector = _exact_hits(nearest.vector, filters)
     return Retrieved(
         idf={lexeme.text: lexeme.idf for lexeme in lexemes},
@@ -54,8 +63,17 @@ def retrieve(query: str, filters: SearchFilters, *, want: int) -> Retrieved:
         vector=vector,
         best_cosine=vector[0].score if vector else 0.0,
         best_coverage=max((_coverage(candidate, lexemes) for candidate in text), default=0.0),
-        vector_backend=nearest.backend,
+        vector_backend=nearest.backend if nearest else NO_VECTORS,
     )
+
+
+def _nearest(query: str) -> vectors.VectorHits | None:
+    """The vector leg, or None while the embedding model does not answer: full text still does."""
+    try:
+        return vectors.search(query, k=retrieval_settings().vector_candidates)
+    except EmbedderUnavailable as error:
+        log.warning("search without vectors: %s", error.code)
+        return None
 
 
 def _exact_hits(query: Vectors, filters: SearchFilters) -> list[LegHit]:

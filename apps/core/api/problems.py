@@ -77,6 +77,17 @@ def as_domain_error(error: BaseException) -> DomainError | None:
     return None
 
 
+def refusal_for(error: Exception) -> DomainError:
+    """What the caller is told; faults of ours are logged with their traceback, missing dependencies with one line."""
+    known = as_domain_error(error)
+    if known is None:
+        log.error("request failed trace_id=%s", current_trace_id(), exc_info=error)
+        return InternalError()
+    if known.status >= 500:
+        log.warning("request refused trace_id=%s %s: %s", current_trace_id(), known.code, type(error).__name__)
+    return known
+
+
 def _permission_denied(detail: str) -> DomainError:
     if detail.startswith("CSRF"):
         return CsrfFailed("The CSRF token is missing or wrong: reload the page and try again.")
@@ -144,10 +155,7 @@ _REFUSALS: tuple[tuple[tuple[type[BaseException], ...], Callable[[Any], DomainEr
 
 def exception_handler(exc: Exception, context: Mapping[str, Any]) -> Response:
     """DRF's EXCEPTION_HANDLER. A fault of ours is logged with its traceback and answered with only the trace id."""
-    error = as_domain_error(exc)
-    if error is None or error.status >= 500:
-        log.error("request failed trace_id=%s", current_trace_id(), exc_info=exc)
-    error = error or InternalError()
+    error = refusal_for(exc)
     headers = problem_headers(error)
     if isinstance(exc, exceptions.MethodNotAllowed):
         headers["Allow"] = ", ".join(context["view"].allowed_methods)

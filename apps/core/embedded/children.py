@@ -13,7 +13,7 @@ from apps.core.embedded.errors import StartFailed
 
 _LINUX = sys.platform == "linux"
 _PR_SET_PDEATHSIG = 1
-_PR_SET_KEEPCAPS = 8
+_PR_SET_SECUREBITS, _SECBIT_NO_SETUID_FIXUP = 28, 1 << 2
 _PR_CAP_AMBIENT, _PR_CAP_AMBIENT_RAISE = 47, 2
 _CAP_DAC_OVERRIDE, _CAP_DAC_READ_SEARCH = 1, 2
 _CAPABILITY_VERSION_3 = 0x20080522
@@ -75,7 +75,8 @@ def child_setup(death_signal: signal.Signals, run_as: RunAs | None = None) -> Ca
     def prepare() -> None:
         if run_as is not None:
             if run_as.capability is not None:
-                libc.prctl(_PR_SET_KEEPCAPS, 1, 0, 0, 0)
+                # Without it setuid() drops all capabilities, and access(2), which initdb asks first, ignores them.
+                libc.prctl(_PR_SET_SECUREBITS, _SECBIT_NO_SETUID_FIXUP, 0, 0, 0)
             os.setgroups([])
             os.setgid(run_as.gid)
             os.setuid(run_as.uid)

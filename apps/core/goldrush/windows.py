@@ -45,7 +45,9 @@ def window_at(rule: Rule, event: StoredEvent, *, floor: datetime | None = None) 
     if event.occurred_at <= since:
         return None
     found: list[tuple[UUID, datetime]] = []
-    rows = events_in_group(rule, group).filter(occurred_at__gt=since, seq__lte=event.seq).order_by("-seq")
+    rows = (
+        events_in_group(rule, group).filter(occurred_at__gt=since, seq__lte=event.seq).order_by("-occurred_at", "-seq")
+    )
     limit = SCAN_LIMIT if rule.where else rule.threshold
     for row in rows[:limit].iterator(chunk_size=1000):
         if all(condition.holds(row.payload) for condition in rule.where):

@@ -6,12 +6,12 @@ from collections.abc import Callable
 from types import FrameType
 from typing import Any
 
-from a2wsgi import WSGIMiddleware
 from channels.routing import ProtocolTypeRouter, URLRouter
 from django.urls import re_path
 
 from apps.core.conf import core_settings
 from apps.core.errors import NotFound
+from apps.gateway.asgi.bridge import Bridge
 from apps.gateway.asgi.chat import ChatRoute
 from apps.gateway.asgi.edge import Edge
 from apps.gateway.asgi.events import EventsRoute
@@ -37,7 +37,7 @@ def build_application(
         (r"^v1/chat/?$", ChatRoute(heartbeat_s=options.stream_heartbeat_s)),
         (r"^health/live/?$", live),
         (r"^health/ready/?$", ready_route()),
-        (r"^", WSGIMiddleware(wsgi, workers=options.bridge_threads)),
+        (r"^", Bridge(wsgi, threads=options.bridge_threads, buffer_bytes=options.reply_buffer_bytes)),
     ]
     http = URLRouter([re_path(pattern, route) for pattern, route in routes])
     router: AsgiApp = ProtocolTypeRouter(

@@ -5,7 +5,7 @@ import re
 from urllib.parse import parse_qsl
 
 from apps.core.api.errors import CredentialInUrl, RequestMalformed
-from apps.core.api.problems import InternalError, as_domain_error
+from apps.core.api.problems import refusal_for
 from apps.core.api.trace import tracing
 from apps.gateway.asgi.bodies import complete_body
 from apps.gateway.asgi.replies import send_problem
@@ -81,17 +81,9 @@ class _Reply:
         await self._send(message)
 
     async def refuse(self, error: Exception) -> None:
-        known = as_domain_error(error)
-        if known is None or known.status >= 500:
-            log.error(
-                "request failed trace_id=%s %s %s",
-                self._trace_id,
-                self._scope["method"],
-                self._scope["path"],
-                exc_info=error,
-            )
+        known = refusal_for(error)
         if not self._started:
-            await send_problem(self.send, known or InternalError(), close=not self.body_read)
+            await send_problem(self.send, known, close=not self.body_read)
 
 
 def check_request(scope: Scope) -> None:

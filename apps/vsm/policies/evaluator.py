@@ -73,8 +73,8 @@ def _check(rules: PolicyRules, seen: DecisionInput) -> tuple[bool, str]:
     """Whether all conditions hold; then all of them in words, else the first that does not."""
     words: list[str] = []
     for condition in rules.conditions:
-        holds, text = condition.check(seen)
-        if not holds:
-            return False, text
-        words.append(text)
+        checked = condition.check(seen)
+        if not checked.holds:
+            return False, f"{checked.fact}, needed {checked.needed}"
+        words.append(checked.fact)
     return True, "; ".join(words)

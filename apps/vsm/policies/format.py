@@ -1,7 +1,7 @@
 """The policy format: a closed set of conditions, ANDed, and what follows when all of them hold."""
 
 from collections.abc import Mapping
-from typing import Annotated, Any, Final, Literal
+from typing import Annotated, Any, Final, Literal, NamedTuple
 from uuid import UUID
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
@@ -54,57 +54,65 @@ class DecisionInput(_Closed):
     history: HistoryFacts
 
 
+class Checked(NamedTuple):
+    """Whether a condition holds, what is the case, and what was needed."""
+
+    holds: bool
+    fact: str
+    needed: str
+
+
 class RiskAtLeast(_Closed):
     type: Literal["risk_at_least"]
     level: RiskName
 
-    def check(self, seen: DecisionInput) -> tuple[bool, str]:
+    def check(self, seen: DecisionInput) -> Checked:
         actual = seen.episode.risk_level
-        return RISK_ORDER[actual] >= RISK_ORDER[self.level], f"risk is {actual}, needed {self.level} or more"
+        return Checked(RISK_ORDER[actual] >= RISK_ORDER[self.level], f"risk is {actual}", f"{self.level} or more")
 
 
 class RuleIs(_Closed):
     type: Literal["rule_is"]
     name: str
 
-    def check(self, seen: DecisionInput) -> tuple[bool, str]:
-        return seen.episode.rule == self.name, f"rule is {seen.episode.rule}, needed {self.name}"
+    def check(self, seen: DecisionInput) -> Checked:
+        return Checked(seen.episode.rule == self.name, f"rule is {seen.episode.rule}", self.name)
 
 
 class SubjectKindIs(_Closed):
     type: Literal["subject_kind_is"]
     kind: str
 
-    def check(self, seen: DecisionInput) -> tuple[bool, str]:
+    def check(self, seen: DecisionInput) -> Checked:
         actual = seen.episode.subject_kind
-        return actual == self.kind, f"subject is a {actual}, needed a {self.kind}"
+        return Checked(actual == self.kind, f"subject is a {actual}", f"a {self.kind}")
 
 
 class FailuresAtLeast(_Closed):
     type: Literal["failures_at_least"]
     count: Annotated[int, Field(ge=1)]
 
-    def check(self, seen: DecisionInput) -> tuple[bool, str]:
+    def check(self, seen: DecisionInput) -> Checked:
         actual = seen.evidence.failures
-        return actual >= self.count, f"{actual} failures, needed {self.count} or more"
+        return Checked(actual >= self.count, f"{actual} failures", f"{self.count} or more")
 
 
 class ConsecutiveFailuresAtLeast(_Closed):
     type: Literal["consecutive_failures_at_least"]
     count: Annotated[int, Field(ge=1)]
 
-    def check(self, seen: DecisionInput) -> tuple[bool, str]:
+    def check(self, seen: DecisionInput) -> Checked:
         actual = seen.evidence.consecutive_failures
-        return actual >= self.count, f"{actual} failures in a row, needed {self.count} or more"
+        return Checked(actual >= self.count, f"{actual} failures in a row", f"{self.count} or more")
 
 
 class FailureShareAtLeast(_Closed):
     type: Literal["failure_share_at_least"]
     share: Annotated[float, Field(ge=0, le=1)]
 
-    def check(self, seen: DecisionInput) -> tuple[bool, str]:
+    def check(self, seen: DecisionInput) -> Checked:
         actual = seen.evidence.failure_share
-        return actual >= self.share, f"{actual:.0%} of attempts failed, needed {self.share:.0%} or more"
+        return Checked(actual >= self.share, f"{actual:.0%} of attempts failed", f"{self.share:.0%} or more")
 
 
 class InterventionsLastDayBelow(_Closed):
@@ -113,9 +121,9 @@ class InterventionsLastDayBelow(_Closed):
     type: Literal["interventions_last_day_below"]
     count: Annotated[int, Field(ge=1)]
 
-    def check(self, seen: DecisionInput) -> tuple[bool, str]:
+    def check(self, seen: DecisionInput) -> Checked:
         actual = seen.history.interventions_last_day
-        return actual < self.count, f"{actual} interventions in the last day, needed fewer than {self.count}"
+        return Checked(actual < self.count, f"{actual} interventions in the last day", f"fewer than {self.count}")
 
 
 PolicyCondition = Annotated[

@@ -1,14 +1,17 @@
 """Episodes, their evidence and their timeline."""
 
-from collections.abc import Sequence
+import logging
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
 from datetime import datetime, timedelta
+from time import monotonic
 from uuid import UUID
 
 from django.db.models import Q, QuerySet
 from django.utils import timezone
 
 from apps.core.goldrush import Rule as GoldrushRule
-from apps.core.goldrush import events_in_group, parse_conditions, payload_text
+from apps.core.goldrush import RuleInvalid, events_in_group, parse_conditions, payload_text
 from apps.core.models import Event
 from apps.core.tenancy import current_tenant
 from apps.vsm import events
@@ -20,6 +23,10 @@ from apps.vsm.policies import DecisionInput, EpisodeFacts, EvidenceFacts, Histor
 
 TIMELINE_LIMIT = 200
 HISTORY = timedelta(hours=24)
+WATCH_CACHE_S = 2.0
+WATCH_CACHE_TENANTS = 10_000
+
+log = logging.getLogger(__name__)
 
 
 def goldrush_rule(row: Rule) -> GoldrushRule:
@@ -55,14 +62,58 @@ def correlation_of_episode(episode_id: UUID) -> UUID | None:
     return Episode.objects.filter(pk=episode_id).values_list("correlation_id", flat=True).first()
 
 
-def last_resolved_at(rule: Rule, subject_id: str) -> datetime | None:
-    """When the same trouble was last settled: events before that do not count again."""
-    return (
-        Episode.objects.filter(rule=rule, subject_id=subject_id, resolved_at__isnull=False)
-        .order_by("-resolved_at")
-        .values_list("resolved_at", flat=True)
+@dataclass(frozen=True)
+class Watch:
+    """A rule ready for matching."""
+
+    row: Rule
+    rule: GoldrushRule
+
+
+_watches: dict[UUID, tuple[float, tuple[Watch, ...]]] = {}
+
+
+def watches_in_force() -> tuple[Watch, ...]:
+    """The tenant's enabled rules, kept for WATCH_CACHE_S: every event asks. A rule that is not valid is left out."""
+    tenant_id = current_tenant().id
+    kept_until, watches = _watches.get(tenant_id, (0.0, ()))
+    if kept_until < monotonic():
+        watches = tuple(_readable(Rule.objects.filter(enabled=True).order_by("name")))
+        if len(_watches) >= WATCH_CACHE_TENANTS:
+            _watches.clear()
+        _watches[tenant_id] = (monotonic() + WATCH_CACHE_S, watches)
+    return watches
+
+
+def forget_watches() -> None:
+    """Read the current tenant's rules anew at the next event of this process."""
+    _watches.pop(current_tenant().id, None)
+
+
+def _readable(rows: Iterable[Rule]) -> Iterator[Watch]:
+    for row in rows:
+        try:
+            yield Watch(row, goldrush_rule(row))
+        except RuleInvalid as error:
+            log.warning("rule %s is not valid and is passed over: %s", row.name, error.errors)
+
+
+@dataclass(frozen=True)
+class LastEpisode:
+    """When the newest episode of a rule and subject began and ended."""
+
+    created_at: datetime
+    resolved_at: datetime | None
+
+
+def last_episode(rule: Rule, subject_id: str) -> LastEpisode | None:
+    found = (
+        Episode.objects.filter(rule=rule, subject_id=subject_id)
+        .order_by("-created_at")
+        .values_list("created_at", "resolved_at")
         .first()
     )
+    return LastEpisode(*found) if found else None
 
 
 def episode_evidence(episode: Episode, *, until: datetime | None = None) -> Evidence:
@@ -119,7 +170,7 @@ def episode_timeline(episode: Episode) -> list[Event]:
     """
     ended = episode.resolved_at or timezone.now()
     own = Q()
-    for topic in events.OWN_TOPICS:
+    for topic in events.STEP_TOPICS:
         own |= Q(name__startswith=topic[:-1])
     around = (episode.window_from, ended + timedelta(seconds=60))
     return list(

@@ -82,10 +82,16 @@ def vsm_picture() -> tuple[SystemView, ...]:
                 state=row.state if row else "not observed yet",
                 version=row.version if row else 0,
                 changed_at=row.created_at if row else None,
-                figures=tuple(figure_for(key, value) for key, value in row.figures.items()) if row else (),
+                figures=tuple(figure_for(key, row.figures[key]) for key in _in_order(row.figures)) if row else (),
             )
         )
     return tuple(views)
+
+
+def _in_order(figures: Mapping[str, float]) -> list[str]:
+    """The order of the table above, then queues, then what nobody listed (JSONB keeps no order of its own)."""
+    rank = {key: place for place, key in enumerate(_SHOWN)}
+    return sorted(figures, key=lambda key: (rank.get(key, len(rank)), key.rpartition("_")[2], key))
 
 
 def figure_for(key: str, value: float) -> Figure:

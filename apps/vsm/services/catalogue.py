@@ -14,6 +14,7 @@ from apps.vsm.locks import lock_policy_name
 from apps.vsm.models import Policy, Rule
 from apps.vsm.policies import parse_rules
 from apps.vsm.rules import SHIPPED_POLICIES, SHIPPED_RULES
+from apps.vsm.selectors.episodes import forget_watches
 
 
 def seed_tenant() -> None:
@@ -103,8 +104,9 @@ def retire_policy(policy_id: UUID) -> Policy:
 
 
 def set_rule_enabled(rule_id: UUID, *, enabled: bool) -> None:
-    """Switch a rule on or off from the next event on."""
+    """Switch a rule on or off, within the seconds for which rules are kept."""
     Rule.objects.filter(pk=rule_id).update(enabled=enabled)
+    forget_watches()
 
 
 def _policy(policy_id: UUID) -> Policy:

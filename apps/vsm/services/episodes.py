@@ -11,7 +11,7 @@ from apps.capabilities import llm
 from apps.capabilities.errors import LlmUnavailable
 from apps.core.correlation import correlation
 from apps.core.events import StoredEvent, publish, topic_matches
-from apps.core.goldrush import RuleInvalid, Window, field_value, window_at
+from apps.core.goldrush import Window, group_of, matches, window_at
 from apps.vsm import events, ports
 from apps.vsm.analysis import (
     SYSTEM_PROMPT,
@@ -25,7 +25,7 @@ from apps.vsm.analysis import (
 from apps.vsm.errors import EpisodeResolved
 from apps.vsm.locks import lock_episode
 from apps.vsm.models import AnalysisMethod, Episode, EpisodeStatus, InterventionStatus, Rule
-from apps.vsm.selectors.episodes import episode_evidence, goldrush_rule, last_resolved_at
+from apps.vsm.selectors.episodes import Watch, episode_evidence, last_episode, watches_in_force
 from apps.vsm.services.interventions import close_episode, mark_reverted
 
 log = logging.getLogger(__name__)
@@ -42,36 +42,28 @@ def watch_event(event: StoredEvent) -> list[UUID]:
     if any(topic_matches(topic, event.name) for topic in events.OWN_TOPICS):
         return []
     opened: list[UUID] = []
-    for row in Rule.objects.filter(enabled=True).order_by("name"):
-        episode = _hold_against(row, event)
+    for watch in watches_in_force():
+        if not matches(watch.rule, event):
+            continue
+        episode = _hold_against(watch, event)
         if episode is not None:
             opened.append(episode.id)
     return opened
 
 
-def _hold_against(row: Rule, event: StoredEvent) -> Episode | None:
-    if not topic_matches(row.pattern, event.name):
+def _hold_against(watch: Watch, event: StoredEvent) -> Episode | None:
+    """An open episode of the subject, or one younger than the cooldown, leaves nothing to do."""
+    row, rule = watch.row, watch.rule
+    last = last_episode(row, group_of(rule, event.payload) or "")
+    if last and (last.resolved_at is None or event.occurred_at < last.created_at + timedelta(seconds=rule.cooldown_s)):
         return None
-    try:
-        rule = goldrush_rule(row)
-    except RuleInvalid:
-        log.exception("rule %s is not valid and was passed over", row.name)
+    window_from = event.occurred_at - timedelta(seconds=rule.window_s)
+    if last and last.resolved_at:
+        window_from = max(window_from, last.resolved_at)
+    window = window_at(rule, event, floor=window_from)
+    if window is None or window.count < rule.threshold:
         return None
-    subject = field_value(event.payload, rule.group_by)
-    floor = last_resolved_at(row, str(subject)) if subject is not None else None
-    window = window_at(rule, event, floor=floor)
-    if window is None or window.count < rule.threshold or _is_quiet(row, window, event):
-        return None
-    window_from = max(filter(None, (floor, event.occurred_at - timedelta(seconds=rule.window_s))))
     return _open_episode(row, window, event, window_from=window_from)
-
-
-def _is_quiet(row: Rule, window: Window, event: StoredEvent) -> bool:
-    """Whether the rule matched the same subject less than its cooldown ago."""
-    if row.cooldown_s == 0:
-        return False
-    quiet_from = event.occurred_at - timedelta(seconds=row.cooldown_s)
-    return Episode.objects.filter(rule=row, subject_id=window.group, created_at__gt=quiet_from).exists()
 
 
 def _open_episode(row: Rule, window: Window, event: StoredEvent, *, window_from: datetime) -> Episode | None:

@@ -19,10 +19,12 @@ from apps.content.selectors.runs import progress_of_runs, runs_recent
 from apps.content.selectors.sources import source_by_id, sources_with_counts
 from apps.content.services.ingest import ingest_upload, ingest_url
 from apps.content.services.sources import resume_source
+from apps.core.correlation import correlation
 from apps.core.errors import DomainError, PermissionRefused
 from apps.gateway.pages.forms import AddressForm
 from apps.gateway.pages.shell import PageRequest, is_fragment, page, render_page
 from apps.gateway.pages.views.system import shown_episodes
+from apps.vsm.selectors import correlation_of_episode
 
 DOCUMENTS_SHOWN = 50
 RUNS_SHOWN = 8
@@ -161,7 +163,9 @@ def sources_part(request: PageRequest) -> HttpResponse:
 @page(role="operator")
 def resume(request: PageRequest, source_id: UUID) -> HttpResponse:
     """Fetch from a paused source again; answers with the part of the page that asked."""
-    resume_source(source_id, actor=request.principal.label)
+    episode_id = source_by_id(source_id).paused_episode_id
+    with correlation(correlation_of_episode(episode_id) if episode_id else None):
+        resume_source(source_id, actor=request.principal.label)
     from_episodes = request.POST.get("view") == "episodes"
     if not is_fragment(request):
         messages.success(request, "The source is active again.")
