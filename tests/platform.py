@@ -109,11 +109,8 @@ class Platform:
         return self.manage("api_key", "create", "--tenant", tenant, "--name", "tests").out.strip()
 
     def client(self, key: str) -> httpx.Client:
-        return httpx.Client(
-            base_url=f"http://127.0.0.1:{self.port}",
-            headers={"Authorization": f"Bearer {key}", "Host": "api.invalid"},
-            timeout=60,
-        )
+        """An API client on the demo tenant's host."""
+        return httpx.Client(base_url=self.base_url, headers={"Authorization": f"Bearer {key}"}, timeout=60)
 
     def ready(self) -> dict[str, Any]:
         """What /health/ready says; empty while nothing answers."""

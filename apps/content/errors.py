@@ -25,12 +25,12 @@ class RunFinished(Conflict):
     code = "run_finished"
 
 
-class StaleContent(DomainError):
-    """The document has moved on to other content since this step was planned."""
+class ContentGone(DomainError):
+    """The bytes a document was to be made from were dropped."""
 
-    code = "stale_content"
-    status = 409
-    title = "The content has moved on"
+    code = "content_gone"
+    status = 410
+    title = "The content is gone"
 
 
 class EmbeddingsGone(DomainError):

@@ -1,4 +1,4 @@
-"""Row locks of content. Order: runs, then documents, then blobs, each by primary key."""
+"""Row locks of content. Order: the source, runs, then documents, then blobs, each by primary key."""
 
 from collections.abc import Collection
 from hashlib import blake2b
@@ -37,6 +37,16 @@ def lock_source(source_id: UUID) -> Source | None:
 
 def lock_blob(blob_id: UUID) -> Blob | None:
     return Blob.objects.select_for_update().filter(pk=blob_id).first()
+
+
+def hold_blobs(hashes: Collection[str]) -> set[str]:
+    """Keep these contents from being dropped until the transaction ends; returns the ones that are there."""
+    with connections[alias_in_force()].cursor() as cursor:
+        cursor.execute(
+            "SELECT content_hash FROM content_blob WHERE content_hash = ANY(%s) ORDER BY id FOR KEY SHARE",
+            [list(hashes)],
+        )
+        return {row[0] for row in cursor.fetchall()}
 
 
 def lock_content(content_hash: str) -> None:

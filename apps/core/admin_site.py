@@ -10,8 +10,8 @@ from urllib.parse import urlencode
 from uuid import UUID
 
 from django.conf import settings
-from django.contrib import messages
-from django.contrib.admin import SimpleListFilter
+from django.contrib import admin, messages
+from django.contrib.admin import SimpleListFilter, sites
 from django.core.exceptions import PermissionDenied
 from django.db.models import Model, Q, QuerySet
 from django.forms import CharField
@@ -62,6 +62,8 @@ class OperatorSite(UnfoldAdminSite):  # type: ignore[misc]  # unfold has no type
 
 
 operator_site = OperatorSite(name="admin")
+# unfold's own AppConfig puts its site in these two places; admin.site.urls and third parties read them.
+admin.site = sites.site = operator_site
 
 
 def tenant_label(request: HttpRequest) -> str:

@@ -13,6 +13,7 @@ from apps.core.api.errors import JSON_LIMIT_BYTES, UPLOAD_LIMIT_BYTES
 class GatewaySettings:
     bridge_threads: int = 16
     reply_buffer_bytes: int = 8_388_608
+    reply_buffer_total_bytes: int = 268_435_456
     json_limit_bytes: int = JSON_LIMIT_BYTES
     upload_limit_bytes: int = UPLOAD_LIMIT_BYTES
     upload_paths: tuple[str, ...] = ("/v1/ingest", "/ingest")

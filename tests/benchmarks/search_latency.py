@@ -73,7 +73,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
         watch = Processes([_supervisor(), peer_pid], lambda process: _name(process, peer_pid))
         for side in (platform, peer):
             run_round(_clients(side, 4), queries.take(WARM_UP), watch)
-        report["latency"] = {str(count): _compare(platform, peer, count, queries, watch) for count in CLIENTS}
+        report["latency"] = {
+            str(count): _compare(platform, peer, count, queries, watch, turns=options.rounds) for count in CLIENTS
+        }
         report["repeated_query"] = summary([_repeated(platform, queries.take(1)[0], watch)])
         report["inside"] = inside_share(platform, queries.take(VECTOR_QUERIES))
     report["vector_leg"] = vector_leg(ref, queries.take(VECTOR_QUERIES))
@@ -84,10 +86,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
     return 0
 
 
-def _compare(platform: Side, peer: Side, count: int, queries: FreshQueries, watch: Processes) -> dict[str, Any]:
+def _compare(
+    platform: Side, peer: Side, count: int, queries: FreshQueries, watch: Processes, *, turns: int
+) -> dict[str, Any]:
     rounds: dict[str, list[Round]] = {platform.name: [], peer.name: []}
     clients = {side.name: _clients(side, count) for side in (platform, peer)}
-    for turn in range(ROUNDS):
+    for turn in range(turns):
         asked = queries.take(REQUESTS[count])
         for side in (platform, peer) if turn % 2 == 0 else (peer, platform):
             rounds[side.name].append(run_round(clients[side.name], asked, watch))
@@ -272,6 +276,7 @@ def _options(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument("--tenant", default="demo", help="The tenant that holds the corpus (default: demo).")
     parser.add_argument("--url", default="http://localhost:8000", help="Where the tenant answers.")
     parser.add_argument("--seed", type=int, default=0, help="Another seed draws other queries, unseen by any cache.")
+    parser.add_argument("--rounds", type=int, default=ROUNDS, help=f"Turns of each side (default {ROUNDS}).")
     parser.add_argument("--out", type=Path, help="Write everything as JSON to this file.")
     return parser.parse_args(arguments)
 

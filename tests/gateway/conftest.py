@@ -24,6 +24,7 @@ from apps.gateway.conf import GatewaySettings
 from apps.gateway.hub import Hub
 from apps.tenants.services import create_api_key, create_tenant
 
+LARGE_FILE = "large-file-for-tests.bin"
 QUICK = GatewaySettings(
     stream_heartbeat_s=1.5,
     stream_recheck_s=1,
@@ -55,6 +56,7 @@ class LiveServer:
 def running(options: GatewaySettings, *, redis_url: str) -> Iterator[LiveServer]:
     """Serve the application until the block ends."""
     Path(settings.STATIC_ROOT).mkdir(parents=True, exist_ok=True)
+    (Path(settings.STATIC_ROOT) / LARGE_FILE).write_bytes(b"x" * 6_000_000)
     hub = Hub(options, redis_url=redis_url)
     application = build_application(get_wsgi_application(), options=options, hub=hub)
     with socket.socket() as listener:

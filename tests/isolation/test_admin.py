@@ -3,10 +3,12 @@
 import json
 import re
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 from uuid import UUID, uuid4
 
 import pytest
+from django.conf import settings
 from django.contrib.admin.models import LogEntry
 from django.db.models import Model
 from django.test import Client
@@ -28,6 +30,12 @@ from apps.vsm.models import Audit, Decision, Episode, InterventionRecord, Policy
 
 Drain = Callable[[TenantRef], int]
 MODELS = sorted(operator_site._registry, key=lambda model: model._meta.label)
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _static_root() -> None:
+    """WhiteNoise warns about a folder that is not there."""
+    Path(settings.STATIC_ROOT).mkdir(parents=True, exist_ok=True)
 
 
 def client_for(ref: TenantRef, role: str = Role.OPERATOR) -> Client:

@@ -5,6 +5,7 @@ from uuid import UUID
 from django.utils import timezone
 
 from apps.content.chunking import chunk, embedding_text
+from apps.content.errors import ContentGone
 from apps.content.extraction import Extracted, extract
 from apps.content.locks import lock_blob, lock_document
 from apps.content.models import Blob, Chunk, Document
@@ -29,12 +30,14 @@ def chunker_for(embedder: Embedder) -> str:
 def extract_document(document_id: UUID, *, expected_hash: str, embedder: Embedder, then: NextStep) -> None:
     """Read and cut a document's content unless that was done before, and go on with `then`.
 
-    Returns at once when the document has moved on. Raises ExtractionError and the errors of storage.
+    Returns at once when the document has moved on. Raises ContentGone, ExtractionError and the errors of storage.
     """
     document = Document.objects.filter(pk=document_id, content_hash=expected_hash).first()
     blob = Blob.objects.filter(content_hash=expected_hash).first()
-    if document is None or document.status == Document.Status.REMOVED or blob is None:
+    if document is None or document.status == Document.Status.REMOVED:
         return
+    if blob is None:
+        raise ContentGone("The stored content of this document is gone; bring it in again.")
     begin_stage(document, Document.Stage.EXTRACT)
     chunker = chunker_for(embedder)
     if blob.state == Blob.State.STORED or blob.chunker != chunker:

@@ -1,5 +1,6 @@
 """Taking in the files of a folder in batches. The files arrive already read: nothing here opens a path."""
 
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import PurePosixPath
@@ -9,7 +10,7 @@ from django.db.models import QuerySet
 
 from apps.content.conf import ingest_settings
 from apps.content.extraction import ExtractionError, media_type_of
-from apps.content.locks import lock_documents, lock_runs
+from apps.content.locks import hold_blobs, lock_documents, lock_runs, lock_source
 from apps.content.models import Document, IngestRun, Source
 from apps.content.services.blobs import content_hash, store_blob
 from apps.content.services.documents import remove_document
@@ -78,7 +79,9 @@ def ingest_files(
     for batch in _batches(items):
         seen.update(item.external_id for item in batch)
         with atomic():
-            _ingest_batch(source, run, batch, outcome)
+            files = _store_batch(source, batch)
+        with atomic():
+            _record_batch(source, run, files, outcome)
         for _ in batch:
             on_item()
     if whole:
@@ -110,104 +113,116 @@ def _batches(items: Iterable[FileItem]) -> Iterator[list[FileItem]]:
         yield batch
 
 
-def _ingest_batch(source: Source, run: IngestRun, batch: list[FileItem], outcome: FilesIngested) -> None:
-    """One transaction over some files: documents, blobs and jobs."""
-    ids = [item.external_id for item in batch]
-    present = Document.objects.filter(source=source, external_id__in=ids)
+@dataclass(frozen=True)
+class _Read:
+    """A file with its media type and content hash, or with why it is not taken in."""
+
+    item: FileItem
+    kind: str = ""
+    hash_: str = ""
+    code: str = ""
+    detail: str = ""
+
+
+@dataclass
+class _Batch:
+    """What one transaction is going to write."""
+
+    created: list[Document] = field(default_factory=list)
+    changed: list[Document] = field(default_factory=list)
+    queued: list[Document] = field(default_factory=list)
+    refused: list[tuple[Document, _Read]] = field(default_factory=list)
+    released: Counter[UUID] = field(default_factory=Counter)
+    unchanged: int = 0
+
+
+def _store_batch(source: Source, items: list[FileItem]) -> list[_Read]:
+    """Judge files and store the content that is new, before anything is locked that workers need."""
+    ids = [item.external_id for item in items]
+    present = Document.objects.filter(source=source, external_id__in=ids).select_related("blob")
+    known = {document.external_id: document for document in present}
+    files = [_read(item) for item in items]
+    for file in sorted(files, key=lambda file: file.hash_):
+        document = known.get(file.item.external_id)
+        if file.code or file.item.data is None or (document is not None and _has(document, file.hash_)):
+            continue
+        store_blob(file.item.data, hash_=file.hash_, media_type=file.kind, charset=None)
+    return files
+
+
+def _record_batch(source: Source, run: IngestRun, files: list[_Read], outcome: FilesIngested) -> None:
+    """Documents and jobs of stored files. Holds the run as briefly as it can: workers end their documents under it."""
+    lock_source(source.pk)
+    present = Document.objects.filter(source=source, external_id__in=[file.item.external_id for file in files])
     lock_runs({run.pk} | {run_id for run_id in present.values_list("run_id", flat=True) if run_id is not None})
     known = {document.external_id: document for document in lock_documents(present.values_list("pk", flat=True))}
-    created: list[Document] = []
-    queued: list[Document] = []
-    changed: list[Document] = []
-    released: dict[UUID, int] = {}
-    unchanged = 0
-    failures: list[tuple[Document, str, str]] = []
-    for item in sorted(batch, key=lambda item: item.external_id):
-        document = known.get(item.external_id)
-        is_new = document is None
-        if document is None:
-            document = Document(source=source, external_id=item.external_id, uri=item.uri)
-        verdict = _judge(item, document)
-        if isinstance(verdict, _Unchanged):
-            unchanged += 1
-            continue
-        if not is_new and document.run_id not in {None, run.pk}:
-            released[document.run_id] = released.get(document.run_id, 0) + 1
-        document.run = run
-        (created if is_new else changed).append(document)
-        if isinstance(verdict, _Refused):
-            failures.append((document, verdict.code, verdict.detail))
-        elif not verdict.in_progress:
-            queued.append(document)
-    Document.objects.bulk_create(created, batch_size=500)
-    for document, job_id in zip(
-        queued,
-        enqueue_many(extract_document, [{"document_id": row.pk, "content_hash": row.content_hash} for row in queued]),
-        strict=True,
-    ):
+    held = hold_blobs([file.hash_ for file in files if file.hash_])
+    batch = _Batch()
+    for file in files:
+        _plan(file, known.get(file.item.external_id), source, run, held, batch)
+    Document.objects.bulk_create(batch.created, batch_size=500)
+    arguments = [{"document_id": row.pk, "content_hash": row.content_hash} for row in batch.queued]
+    for document, job_id in zip(batch.queued, enqueue_many(extract_document, arguments), strict=True):
         document.job_id = job_id
-    Document.objects.bulk_update(
-        [*created, *changed],
-        ["run", "content_hash", "media_type", "status", "stage", "progress", "attempts", "error_code", "error_detail",
-         "removed_at", "fetched_at", "job_id"],
-        batch_size=200,
-    )  # fmt: skip
-    release_from_runs(released)
-    run.unchanged += unchanged
+    Document.objects.bulk_update([*batch.created, *batch.changed], _WRITTEN, batch_size=200)
+    release_from_runs(batch.released)
+    run.unchanged += batch.unchanged
     run.save(update_fields=["unchanged"])
-    for document, code, detail in failures:
-        record_failure(document, code=code, detail=detail)
-    outcome.unchanged += unchanged
-    outcome.queued += len(queued)
-    outcome.refused += len(failures)
+    for document, file in batch.refused:
+        record_failure(document, code=file.code, detail=file.detail)
+    outcome.unchanged += batch.unchanged
+    outcome.queued += len(batch.queued)
+    outcome.refused += len(batch.refused)
 
 
-@dataclass(frozen=True)
-class _Unchanged:
-    pass
+_WRITTEN = (
+    "run", "content_hash", "media_type", "status", "stage", "progress", "attempts", "error_code", "error_detail",
+    "removed_at", "fetched_at", "job_id",
+)  # fmt: skip
 
 
-@dataclass(frozen=True)
-class _Refused:
-    code: str
-    detail: str
+def _plan(
+    file: _Read, document: Document | None, source: Source, run: IngestRun, held: set[str], batch: _Batch
+) -> None:
+    """Decide what one file means for its locked document, or for a new one."""
+    if document is not None and not file.code and is_served(document, file.hash_):
+        batch.unchanged += 1
+        return
+    if document is None:
+        document = Document(source=source, external_id=file.item.external_id, uri=file.item.uri)
+        batch.created.append(document)
+    else:
+        batch.changed.append(document)
+        if document.run_id is not None and document.run_id != run.pk:
+            batch.released[document.run_id] += 1
+    document.run = run
+    if file.code:
+        batch.refused.append((document, file))
+    elif not _has(document, file.hash_):
+        if file.hash_ not in held and file.item.data is not None:  # dropped since it was stored
+            store_blob(file.item.data, hash_=file.hash_, media_type=file.kind, charset=None)
+        prepare_document(document, file.hash_, file.kind)
+        batch.queued.append(document)
 
 
-@dataclass(frozen=True)
-class _Accepted:
-    """`in_progress`: the same content is being processed already."""
-
-    in_progress: bool
+def _has(document: Document, hash_: str) -> bool:
+    """Whether the document has this content already, or is on its way to it."""
+    return is_served(document, hash_) or (document.content_hash == hash_ and document.status in UNFINISHED)
 
 
-def _judge(item: FileItem, document: Document) -> _Unchanged | _Refused | _Accepted:
-    """Compare a file with what its document has; store new content and prepare the document for it."""
-    data, kind = item.data, _kind_of(item)
-    if data is None or isinstance(kind, _Refused):
-        return kind if isinstance(kind, _Refused) else _Refused(item.code, item.problem)
-    hash_ = content_hash(data, kind)
-    if is_served(document, hash_):
-        return _Unchanged()
-    if document.content_hash == hash_ and document.status in UNFINISHED:
-        return _Accepted(in_progress=True)
-    store_blob(data, hash_=hash_, media_type=kind, charset=None)
-    prepare_document(document, hash_, kind)
-    return _Accepted(in_progress=False)
-
-
-def _kind_of(item: FileItem) -> str | _Refused:
-    """The file's media type, or why it is not taken in."""
+def _read(item: FileItem) -> _Read:
     limit = ingest_settings().max_document_bytes
     if item.data is None:
-        return _Refused(item.code, item.problem)
+        return _Read(item, code=item.code, detail=item.problem)
     if len(item.data) > limit:
-        return _Refused("body_too_large", f"The file has more than {limit} bytes.")
+        return _Read(item, code="body_too_large", detail=f"The file has more than {limit} bytes.")
     if not item.data.strip():
-        return _Refused("document_empty", "The file is empty.")
+        return _Read(item, code="document_empty", detail="The file is empty.")
     try:
-        return media_type_of(item.data, declared="", filename=PurePosixPath(item.external_id).name)
+        kind = media_type_of(item.data, declared="", filename=PurePosixPath(item.external_id).name)
     except ExtractionError as error:
-        return _Refused(error.code, error.detail)
+        return _Read(item, code=error.code, detail=error.detail)
+    return _Read(item, kind, content_hash(item.data, kind))
 
 
 def _live_documents(source: Source) -> QuerySet[Document]:

@@ -7,7 +7,7 @@ from uuid import UUID
 from django.utils import timezone
 
 from apps.content.chunking import embedding_text
-from apps.content.errors import EmbeddingsGone
+from apps.content.errors import ContentGone, EmbeddingsGone
 from apps.content.events import DocumentIndexed
 from apps.content.extraction import ExtractionError
 from apps.content.locks import lock_blob, lock_document
@@ -48,8 +48,10 @@ def index_document(document_id: UUID, *, expected_hash: str, embedder: Embedder)
     """
     document = Document.objects.filter(pk=document_id, content_hash=expected_hash).first()
     blob = Blob.objects.filter(content_hash=expected_hash).first()
-    if document is None or blob is None or document.status in {Document.Status.REMOVED, Document.Status.READY}:
+    if document is None or document.status in {Document.Status.REMOVED, Document.Status.READY}:
         return None
+    if blob is None:
+        raise ContentGone("The stored content of this document is gone; bring it in again.")
     begin_stage(document, Document.Stage.EMBED)
     chunks = list(Chunk.objects.filter(blob=blob).order_by("ordinal").defer("tsv"))
     if not chunks:

@@ -14,7 +14,6 @@ from apps.intelligence import vectors
 from apps.intelligence.errors import EmbedderUnavailable
 from apps.intelligence.ports import Vectors
 
-
 log = logging.getLogger(__name__)
 
 NO_VECTORS = "unavailable"

@@ -15,7 +15,7 @@ _LINUX = sys.platform == "linux"
 _PR_SET_PDEATHSIG = 1
 _PR_SET_SECUREBITS, _SECBIT_NO_SETUID_FIXUP = 28, 1 << 2
 _PR_CAP_AMBIENT, _PR_CAP_AMBIENT_RAISE = 47, 2
-_CAP_DAC_OVERRIDE, _CAP_DAC_READ_SEARCH = 1, 2
+_CAP_DAC_OVERRIDE, _CAP_DAC_READ_SEARCH, _CAP_SETPCAP = 1, 2, 8
 _CAPABILITY_VERSION_3 = 0x20080522
 
 
@@ -142,4 +142,6 @@ def _passing_capability() -> int | None:
         return None
     line = next(text for text in Path("/proc/self/status").read_text().splitlines() if text.startswith("CapEff:"))
     held = int(line.split()[1], 16)
+    if not held & (1 << _CAP_SETPCAP):
+        return None
     return next((bit for bit in (_CAP_DAC_READ_SEARCH, _CAP_DAC_OVERRIDE) if held & (1 << bit)), None)

@@ -80,7 +80,7 @@ class Talk:
             nonlocal said_s
             if elapsed_s - said_s >= _STILL_EVERY_S:
                 said_s = elapsed_s
-                self.line(f"  ...  {name}: {text} ({elapsed_s:.0f} s)")
+                self.line(f"  ...  {name}{f': {text}' if text else ''} ({elapsed_s:.0f} s)")
 
         return show
 

@@ -32,12 +32,18 @@ def build_application(
     """The ASGI application around Django's WSGI handler; `options` and `hub` are the configured ones by default."""
     options = options or gateway_settings()
     hub = hub or Hub(options, redis_url=core_settings().redis_url)
+    bridge = Bridge(
+        wsgi,
+        threads=options.bridge_threads,
+        buffer_bytes=options.reply_buffer_bytes,
+        buffer_total_bytes=options.reply_buffer_total_bytes,
+    )
     routes: list[tuple[str, Any]] = [
         (r"^v1/events/?$", EventsRoute(hub, retry_ms=options.retry_ms)),
         (r"^v1/chat/?$", ChatRoute(heartbeat_s=options.stream_heartbeat_s)),
         (r"^health/live/?$", live),
         (r"^health/ready/?$", ready_route()),
-        (r"^", Bridge(wsgi, threads=options.bridge_threads, buffer_bytes=options.reply_buffer_bytes)),
+        (r"^", bridge),
     ]
     http = URLRouter([re_path(pattern, route) for pattern, route in routes])
     router: AsgiApp = ProtocolTypeRouter(
