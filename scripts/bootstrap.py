@@ -14,6 +14,7 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from typing import TextIO
 
 ROOT = Path(__file__).resolve().parents[1]
 VENV = ROOT / ".venv"
@@ -95,32 +96,33 @@ def pip_install(title: str, lock: str, *options: str, environment: dict[str, str
         str(PYTHON), "-m", "pip", "install", "--require-hashes", "--disable-pip-version-check", "--no-input", "--progress-bar", "off",
         *options, "-r", str(ROOT / "requirements" / lock),
     ]  # fmt: skip
-    started, seen, errors = time.monotonic(), 0, []
+    started = time.monotonic()
     say(f"{title} ...")
-    with (
-        LOG.open("a") as log,
-        subprocess.Popen(
-            command,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            text=True,
-            env={**os.environ, **(environment or {})},
-        ) as pip,
-    ):
-        for line in pip.stdout or ():
-            log.write(line)
-            if line.startswith(("Collecting ", "Requirement already satisfied: ")):
-                seen += 1
-                name = re.split(r"[=<>;\[ ]", line.split(": ", 1)[-1].removeprefix("Collecting ").strip())[0]
-                elapsed = int(time.monotonic() - started)
-                say(f"  {seen}/{max(seen, total)} {name} ({elapsed} s)", same_line=bool(TERMINAL or seen % 25))
-            elif line.startswith("Installing collected packages"):
-                say(f"  unpacking ({int(time.monotonic() - started)} s) ...", same_line=TERMINAL)
-            elif "ERROR:" in line or "No space left" in line:
-                errors.append(line.strip())
-    if pip.returncode != 0:
+    pip = subprocess.Popen(
+        command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, env={**os.environ, **(environment or {})}
+    )
+    with LOG.open("a") as log:
+        errors = follow(pip, log, total)
+    if pip.wait() != 0:
         raise InstallFailed(explain(errors))
     say(f"  done in {time.monotonic() - started:.0f} s")
+
+
+def follow(pip: subprocess.Popen[str], log: TextIO, total: int) -> list[str]:
+    """Show pip's progress, keep its whole output in `log`, and return the lines that tell of errors."""
+    started, seen, errors = time.monotonic(), 0, []
+    for line in pip.stdout or ():
+        log.write(line)
+        elapsed = int(time.monotonic() - started)
+        if line.startswith(("Collecting ", "Requirement already satisfied: ")):
+            seen += 1
+            name = re.split(r"[=<>;\[ ]", line.split(": ", 1)[-1].removeprefix("Collecting ").strip())[0]
+            say(f"  {seen}/{max(seen, total)} {name} ({elapsed} s)", same_line=bool(TERMINAL or seen % 25))
+        elif line.startswith("Installing collected packages"):
+            say(f"  unpacking ({elapsed} s) ...", same_line=TERMINAL)
+        elif "ERROR:" in line or "No space left" in line:
+            errors.append(line.strip())
+    return errors
 
 
 def explain(errors: list[str]) -> str:

@@ -23,8 +23,9 @@ class SuiteServers:
 
     def start(self) -> None:
         os.environ.update(self.servers.start())
-        os.environ["DJANGO_SETTINGS_MODULE"] = os.environ.get("CYBTMP", "cybernetic.settings.test")
+        os.environ["DJANGO_SETTINGS_MODULE"] = "cybernetic.settings.test"
         os.environ["EGRESS_ALLOW_CIDRS"] = ""
+        (self.folder / "data" / "static").mkdir(exist_ok=True)
         migration = subprocess.run(
             [sys.executable, "manage.py", "migrate_all"],
             cwd=ROOT,

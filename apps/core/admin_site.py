@@ -3,7 +3,7 @@
 Every query of the console runs in the request's tenant, as the application role: row-level security holds here too.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import timedelta
 from typing import Any, ClassVar, TypeVar, cast
 from urllib.parse import urlencode
@@ -38,6 +38,16 @@ class OperatorSite(UnfoldAdminSite):  # type: ignore[misc]  # unfold has no type
     """Access follows the role of the membership in the request's tenant; there are no permission rows."""
 
     index_title = "Overview"
+
+    def register(
+        self,
+        model_or_iterable: type[Model] | Iterable[type[Model]],
+        admin_class: "type[admin.ModelAdmin[Any]] | None" = None,
+        **options: Any,
+    ) -> None:
+        """Only OperatorModelAdmin comes in: what other packages register by default goes by permission rows, not roles."""
+        if admin_class is not None and issubclass(admin_class, OperatorModelAdmin):
+            super().register(model_or_iterable, admin_class, **options)
 
     def has_permission(self, request: HttpRequest) -> bool:
         user = request.user

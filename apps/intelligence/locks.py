@@ -15,7 +15,8 @@ def hold_embeddings(labels: Sequence[int]) -> set[int]:
     """
     with connections[alias_in_force()].cursor() as cursor:
         cursor.execute(
-            "SELECT label FROM intelligence_embedding WHERE label = ANY(%s) ORDER BY label FOR KEY SHARE", [list(labels)]
+            "SELECT label FROM intelligence_embedding WHERE label = ANY(%s) ORDER BY label FOR KEY SHARE",
+            [list(labels)],
         )
         return {row[0] for row in cursor.fetchall()}
 

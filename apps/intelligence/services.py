@@ -17,8 +17,15 @@ from apps.intelligence.ports import Embedder, Vectors, embedder
 from apps.intelligence.vectors import client
 
 __all__ = [
-    "EmbedResult", "check_vectors", "delete_embeddings", "ensure_embeddings", "hold_embeddings", "notify_index",
-    "notify_index_after_commit", "prune_tombstones", "text_hash",
+    "EmbedResult",
+    "check_vectors",
+    "delete_embeddings",
+    "ensure_embeddings",
+    "hold_embeddings",
+    "notify_index",
+    "notify_index_after_commit",
+    "prune_tombstones",
+    "text_hash",
 ]
 
 EMBED_BATCH = 8
@@ -91,7 +98,9 @@ def delete_embeddings(labels: Sequence[int], *, referenced: Callable[[list[int]]
 
 def prune_tombstones(*, older_than_s: float = TOMBSTONES_KEPT_S) -> int:
     """Delete tombstones no index needs: one that has not read for so long compares everything anyway."""
-    gone, _ = EmbeddingTombstone.objects.filter(created_at__lt=timezone.now() - timedelta(seconds=older_than_s)).delete()
+    gone, _ = EmbeddingTombstone.objects.filter(
+        created_at__lt=timezone.now() - timedelta(seconds=older_than_s)
+    ).delete()
     return gone
 
 

@@ -35,8 +35,11 @@ def store_bytes(path: str, data: bytes, *, content_type: str, metadata: dict[str
         artifact, _ = Artifact.objects.update_or_create(
             path=path,
             defaults={
-                "content_type": content_type, "size_bytes": len(data), "checksum": checksum,
-                "backend": backend.name, "metadata": metadata or {},
+                "content_type": content_type,
+                "size_bytes": len(data),
+                "checksum": checksum,
+                "backend": backend.name,
+                "metadata": metadata or {},
             },
         )
         if previous is not None and previous != checksum:

@@ -33,6 +33,11 @@ class Principal:
     role: str
     label: str
 
+    @property
+    def owner(self) -> str:
+        """Who owns what this principal makes: unlike the label it never changes and is unique."""
+        return f"{self.kind}:{self.id}"
+
     def has_role(self, needed: str) -> bool:
         """Whether the role includes `needed`."""
         return ROLE_RANK.get(Role(self.role), 0) >= ROLE_RANK[Role(needed)] if self.role else False

@@ -107,7 +107,7 @@ def _connection(name: str, *, pooled: bool) -> dict[str, Any]:
         settings["OPTIONS"]["pool"] = {
             "min_size": 0,
             "max_size": POOL_SIZE,
-            "timeout": 10,
+            "timeout": 3,
             "max_idle": 60,
             "reset": reset_connection,
         }
@@ -146,6 +146,11 @@ STORAGES = {
     "default": {"BACKEND": "django.core.files.storage.FileSystemStorage"},
     "staticfiles": {"BACKEND": "whitenoise.storage.CompressedManifestStaticFilesStorage"},
 }
+CSRF_FAILURE_VIEW = "apps.gateway.refusals.csrf_failure"
+GATEWAY: dict[str, Any] = {
+    "rate_per_minute": env.integer("CYBERNETIC_RATE_PER_MINUTE", 6000, minimum=1),
+    "rate_burst": env.integer("CYBERNETIC_RATE_BURST", 2000, minimum=1),
+}
 DATA_UPLOAD_MAX_MEMORY_SIZE = 1_048_576
 REST_FRAMEWORK: dict[str, Any] = {
     "DEFAULT_AUTHENTICATION_CLASSES": [
@@ -167,6 +172,17 @@ SPECTACULAR_SETTINGS: dict[str, Any] = {
     "SERVE_INCLUDE_SCHEMA": False,
     "COMPONENT_SPLIT_REQUEST": True,
     "SCHEMA_PATH_PREFIX": "/v1",
+    "POSTPROCESSING_HOOKS": [
+        "drf_spectacular.hooks.postprocess_schema_enums",
+        "apps.gateway.api.openapi.add_native_routes",
+    ],
+    "ENUM_NAME_OVERRIDES": {
+        "JobStateEnum": "apps.core.models.JobState",
+        "DocumentStatusEnum": "apps.content.models.Document.Status",
+        "RunStatusEnum": "apps.content.models.IngestRun.Status",
+        "EpisodeStatusEnum": "apps.vsm.models.EpisodeStatus",
+        "SourceStateEnum": "apps.content.models.Source.State",
+    },
 }
 
 LANGUAGE_CODE = "en"

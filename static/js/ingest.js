@@ -13,7 +13,7 @@ const cssId = (id) => CSS.escape(String(id));
 const refresh = (id) => {
   const node = byId(id);
   if (document.querySelector("dialog[open]") || document.hidden || !node) return;
-  window.htmx.ajax("GET", node.querySelector("[data-refresh]").dataset.refresh, { target: node, swap: "innerHTML" });
+  window.htmx.ajax("GET", node.querySelector("[data-refresh]").dataset.refresh, { source: node, target: node, swap: "innerHTML" });
 };
 const soonRuns = throttled(() => refresh("runs"));
 const soonSources = throttled(() => refresh("sources"), { everyMs: 3000, pollMs: 10000 });

@@ -12,7 +12,7 @@ let held = false;
 const refresh = (id) => {
   const node = document.getElementById(id);
   if (document.hidden || document.querySelector("dialog[open]")) return;
-  window.htmx.ajax("GET", node.dataset.refresh, { target: node, swap: "innerHTML" });
+  window.htmx.ajax("GET", node.dataset.refresh, { source: node, target: node, swap: "innerHTML" });
 };
 const soonPicture = throttled(() => refresh("picture"), { everyMs: 1500, pollMs: 10000 });
 const soonEpisodes = throttled(() => refresh("episodes"), { everyMs: 2000, pollMs: 10000 });
@@ -58,7 +58,7 @@ function sentence(data) {
   if (data.code) parts.push(data.code);
   if (data.reason) parts.push(data.reason);
   if (data.url) parts.push(data.url);
-  if (Number.isInteger(data.chunk_count)) parts.push(`${data.chunk_count} passages`);
+  if (Number.isInteger(data.chunk_count)) parts.push(`${data.chunk_count} passage${data.chunk_count === 1 ? "" : "s"}`);
   if (Number.isInteger(data.indexed)) parts.push(`${data.indexed} indexed, ${data.failed} failed`);
   if (Number.isInteger(data.citation_count)) parts.push(`${data.mode}, ${data.citation_count} citations`);
   const text = parts.join(" · ").trim();

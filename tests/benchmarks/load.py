@@ -65,7 +65,7 @@ def run_round(clients: Sequence[SearchClient], queries: Sequence[str], watch: "P
 
 
 class Processes:
-    """CPU time of process trees, by a name for each process. A process that ended meanwhile is not counted."""
+    """CPU time of process trees, by a name for each process; what ended meanwhile counts for its parent."""
 
     def __init__(self, roots: Iterable[int], name_of: Callable[[psutil.Process], str]) -> None:
         self._roots = [psutil.Process(pid) for pid in roots]
@@ -80,6 +80,6 @@ class Processes:
                     times, name = process.cpu_times(), self._name_of(process)
                 except psutil.NoSuchProcess:
                     continue
-                spent[name] = spent.get(name, 0.0) + times.user + times.system
+                spent[name] = spent.get(name, 0.0) + sum(times[:4])  # with reaped children
         mine = time.process_time()
         return spent | {"client": mine}

@@ -25,7 +25,8 @@ class Api:
 
     def __init__(self, ref: TenantRef, *, name: str = "test") -> None:
         with in_tenant(ref):
-            key = create_api_key(name, role="viewer")[1]
+            row, key = create_api_key(name, role="viewer")
+        self.owner = f"key:{row.pk}"
         headers = {"Host": f"{ref.slug}.localhost", "Authorization": f"Bearer {key}"}
         self._client = Client(headers=headers, raise_request_exception=False)
 
@@ -95,7 +96,7 @@ def test_conversations_are_read_and_deleted_by_their_own_principal_only(library:
     ref, _ = library
     ada, eve = Api(ref, name="ada"), Api(ref, name="eve")
     with in_tenant(ref):
-        conversation = Conversation.objects.create(title="Logs", principal="key:ada")
+        conversation = Conversation.objects.create(title="Logs", principal=ada.owner)
         Message.objects.create(conversation=conversation, role="user", content="Where?")
         Message.objects.create(conversation=conversation, role="assistant", content="Here.", mode="extractive")
     path = f"/v1/conversations/{conversation.pk}"

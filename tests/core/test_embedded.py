@@ -21,6 +21,7 @@ import redis
 
 from apps.core.embedded import environment, preflight, setup
 from apps.core.embedded.attach import attach_env
+from apps.core.embedded.children import RunAs, child_setup, server_user
 from apps.core.embedded.credentials import load_or_create
 from apps.core.embedded.errors import StartFailed
 from apps.core.embedded.leftovers import RUN_MARK, Started, end_leftovers, record
@@ -253,6 +254,37 @@ class TestServers:
                 ensure_roles(outside.replace(f"cybernetic_admin:{credentials.admin_password}", "poor:poor"), passwords)
         with pytest.raises(StartFailed, match="must look like postgresql://"):
             ensure_roles("mysql://x", passwords)
+
+
+class TestServerUser:
+    def test_root_drops_to_a_user_that_still_passes_a_closed_home(self, tmp_path: Path) -> None:
+        if os.geteuid() != 0 or sys.platform != "linux":
+            pytest.skip("only root on Linux drops to another user")
+        home = tmp_path / "home"
+        home.mkdir(mode=0o700)
+        program = home / "program"
+        program.write_text(
+            "#!/bin/sh\nid -u; test -r /etc/shadow && echo reads; touch /etc/x 2>/dev/null && echo writes; exit 0\n"
+        )
+        program.chmod(0o755)
+        run_as = server_user(tmp_path / "no-cluster", [program])
+        assert run_as is not None
+        setup = child_setup(signal.SIGKILL, run_as)
+        # `test -x` asks access(2), as initdb does before it runs the server binary beside it.
+        command = ["sh", "-c", f"test -x {program} && {program}"]
+        done = subprocess.run(command, preexec_fn=setup, capture_output=True, text=True, check=False, cwd="/")
+        assert done.stdout.split()[0] == str(run_as.uid) != "0"
+        assert "writes" not in done.stdout
+        assert server_user(tmp_path / "no-cluster", [Path("/usr/bin/env")]) == RunAs(run_as.uid, run_as.gid)
+
+
+class TestThrowaway:
+    def test_the_command_decides_the_exit_code(self) -> None:
+        code = "import os, sys, psycopg; psycopg.connect(os.environ['DATABASE_OWNER_URL']); print(os.environ['CYBERNETIC_DATA_DIR']); sys.exit(7)"
+        command = [sys.executable, "-m", "apps.core.embedded.throwaway", sys.executable, "-c", code]
+        done = subprocess.run(command, capture_output=True, text=True, check=False, cwd=REPOSITORY)
+        assert done.returncode == 7
+        assert not Path(done.stdout.strip()).exists()
 
 
 def script(code: str, tmp_path: Path, name: str, *, stage: int = 0, grace_s: float = 5.0) -> Service:

@@ -58,11 +58,14 @@ def test_conversations_are_kept_shown_again_and_deleted(page: Page) -> None:
 
 def test_stopping_ends_the_request_and_says_so(page: Page) -> None:
     page.goto("/chat/")
-    page.route("**/v1/chat", lambda route: None)
+    held: list[Route] = []
+    page.route("**/v1/chat", lambda route: held.append(route))  # noqa: PLW0108  # Playwright marks the handler
     ask(page, QUESTION)
     page.get_by_role("button", name="Stop the answer").click()
     expect(page.locator(".msg.assistant .notice")).to_contain_text("Stopped.")
     expect(page.get_by_role("button", name="Send")).to_be_visible()
+    assert len(held) == 1
+    page.unroute_all(behavior="ignoreErrors")
 
 
 @pytest.mark.parametrize(

@@ -260,8 +260,12 @@ class TestProcess:
 
     def start(self) -> subprocess.Popen[str]:
         return subprocess.Popen(
-            [sys.executable, "manage.py", "index_owner"], cwd=ROOT, env=dict(os.environ), text=True,
-            stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+            [sys.executable, "manage.py", "index_owner"],
+            cwd=ROOT,
+            env=dict(os.environ),
+            text=True,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
         )
 
     def test_serves_alone_and_stops_cleanly(self, tenant: TenantRef) -> None:

@@ -10,13 +10,14 @@ from uuid import UUID, uuid4
 import pytest
 from django.conf import settings
 from django.contrib.admin.models import LogEntry
+from django.contrib.auth.models import Group
 from django.db.models import Model
 from django.test import Client
 from django.urls import reverse
 
 from apps.content.events import SourceFetchFailed
 from apps.content.models import Document, IngestRun, SemanticContainer, Source
-from apps.core.admin_site import operator_site
+from apps.core.admin_site import OperatorModelAdmin, operator_site
 from apps.core.correlation import correlation
 from apps.core.events import publish
 from apps.core.jobs import enqueue
@@ -363,3 +364,8 @@ def test_a_demoted_operator_is_out_at_the_next_request(tenant: TenantRef) -> Non
     with in_tenant(tenant):
         Membership.objects.update(role=Role.VIEWER)
     assert client.get(reverse("admin:index"), follow=True).status_code == 403
+
+
+def test_nothing_registers_itself_past_the_consoles_own_rules() -> None:
+    assert all(isinstance(found, OperatorModelAdmin) for found in operator_site._registry.values())
+    assert Group not in operator_site._registry

@@ -47,7 +47,7 @@ def canary(ref: TenantRef) -> str:
     return f"canary-{ref.slug}"
 
 
-def furnish(ref: TenantRef) -> dict[str, UUID]:
+def furnish(ref: TenantRef, *, owner: str) -> dict[str, UUID]:
     """One object of every kind, each marked with the tenant's canary; their ids by path parameter."""
     mark = canary(ref)
     with in_tenant(ref):
@@ -66,7 +66,7 @@ def furnish(ref: TenantRef) -> dict[str, UUID]:
             source=source, run=run, external_id=mark, uri=mark, title=mark, status="ready", stage="done", blob=blob
         )
         SemanticContainer.objects.create(document=document, title=mark, content_type="text/plain", provenance={})
-        conversation = Conversation.objects.create(title=mark, principal="key:test")
+        conversation = Conversation.objects.create(title=mark, principal=owner)
         Message.objects.create(conversation=conversation, role="user", content=mark)
         rule = Rule.objects.create(
             name=f"rule-{mark}", title=mark, pattern="a.b", group_by="x", window_s=60, threshold=3
@@ -128,8 +128,8 @@ def pair(server: LiveServer) -> tuple[Furnished, Furnished]:
         slug = f"i{secrets.token_hex(5)}"
         ref = create_tenant(slug, slug, domains=(f"{slug}.localhost",))
         with in_tenant(ref):
-            key = create_api_key("test", role="owner")[1]
-        return Furnished(ref, furnish(ref), key)
+            row, key = create_api_key("test", role="owner")
+        return Furnished(ref, furnish(ref, owner=f"key:{row.pk}"), key)
 
     return make(), make()
 

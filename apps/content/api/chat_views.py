@@ -4,7 +4,7 @@ from typing import cast
 from uuid import UUID
 
 from django.db.models import QuerySet
-from drf_spectacular.utils import extend_schema
+from drf_spectacular.utils import extend_schema, extend_schema_view
 from rest_framework.generics import ListAPIView
 from rest_framework.request import Request
 from rest_framework.response import Response
@@ -21,7 +21,7 @@ from apps.content.services.chat import delete_conversation
 from apps.tenants.selectors import Principal
 
 
-@extend_schema(operation_id="conversations_list")
+@extend_schema_view(get=extend_schema(operation_id="conversations_list"))
 class ConversationsView(ListAPIView[Conversation]):
     """The caller's conversations, newest first."""
 
@@ -47,4 +47,4 @@ class ConversationView(APIView):
 
 
 def _label(request: Request) -> str:
-    return cast("Principal", request.user).label
+    return cast("Principal", request.user).owner

@@ -5,7 +5,7 @@ from uuid import UUID
 
 from django.core.files.uploadedfile import UploadedFile
 from django.db.models import QuerySet
-from drf_spectacular.utils import extend_schema
+from drf_spectacular.utils import extend_schema, extend_schema_view
 from rest_framework.generics import ListAPIView
 from rest_framework.request import Request
 from rest_framework.response import Response
@@ -83,7 +83,7 @@ class _RunContext:
         return list(RunOutput(runs, many=True, context={"progress": progress_of_runs(runs)}).data)
 
 
-@extend_schema(operation_id="runs_list", parameters=[RunFilters])
+@extend_schema_view(get=extend_schema(operation_id="runs_list", parameters=[RunFilters]))
 class RunsView(_RunContext, ListAPIView[IngestRun]):
     """Ingest runs, newest first."""
 
@@ -116,7 +116,7 @@ class CancelRunView(_RunContext, APIView):
         return Response(self.shown([run_by_id(run_id)])[0])
 
 
-@extend_schema(operation_id="documents_list", parameters=[DocumentFilters])
+@extend_schema_view(get=extend_schema(operation_id="documents_list", parameters=[DocumentFilters]))
 class DocumentsView(ListAPIView[Document]):
     """Documents, newest first."""
 
@@ -174,7 +174,7 @@ class RetryDocumentView(APIView):
         return Response({"document_id": document_id, "job_id": job_id}, status=202)
 
 
-@extend_schema(operation_id="sources_list", parameters=[SourceFilters])
+@extend_schema_view(get=extend_schema(operation_id="sources_list", parameters=[SourceFilters]))
 class SourcesView(ListAPIView[Source]):
     """Sources, newest first."""
 

@@ -11,6 +11,7 @@ from apps.content.models import Document, Source
 from apps.content.tasks import enqueue_fetch
 from apps.core.events import publish
 from apps.core.tenancy import atomic
+from apps.vsm.selectors import correlation_of_episode
 
 UPLOADS_URI = "upload:"
 
@@ -44,12 +45,13 @@ def resume_source(source_id: UUID, *, actor: str) -> int:
     with atomic():
         source = _locked(source_id)
         if source.state == Source.State.PAUSED:
+            cause = correlation_of_episode(source.paused_episode_id) if source.paused_episode_id else None
             source.state = Source.State.ACTIVE
             source.pause_reason = ""
             source.paused_at = None
             source.paused_episode_id = None
             source.save()
-            publish(SourceResumed(source_id=source.pk, actor=actor))
+            publish(SourceResumed(source_id=source.pk, actor=actor), correlation_id=cause)
         held = Document.objects.select_for_update().filter(source=source, status=Document.Status.HELD).order_by("pk")
         documents = list(held)
         for document in documents:

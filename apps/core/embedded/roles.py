@@ -32,6 +32,7 @@ def ensure_roles(admin_dsn: str, passwords: RolePasswords) -> None:
         with psycopg.connect(admin_dsn, autocommit=True, connect_timeout=10) as connection:
             _ensure_roles(connection, passwords)
             _ensure_extension(connection)
+            _let_text_search_use_its_index(connection)
             _grant(connection)
     except psycopg.errors.InsufficientPrivilege as error:
         raise StartFailed(
@@ -63,6 +64,7 @@ def ensure_embedded_database(
         if owner_creates_databases:
             connection.execute(sql.SQL("alter role {} createdb").format(sql.Identifier(OWNER)))
     with psycopg.connect(admin_dsn, dbname=DATABASE, autocommit=True) as connection:
+        _let_text_search_use_its_index(connection)
         _grant(connection)
 
 
@@ -88,6 +90,16 @@ def _ensure_roles(connection: psycopg.Connection, passwords: RolePasswords) -> N
 def _ensure_extension(connection: psycopg.Connection) -> None:
     if connection.execute("select 1 from pg_extension where extname = 'vector'").fetchone() is None:
         connection.execute("create extension vector schema public")
+
+
+def _let_text_search_use_its_index(connection: psycopg.Connection) -> None:
+    """Under row-level security only leakproof operators may use an index before the policy (docs/adr/0005).
+
+    Needs a superuser; without one full text is found by a sequential scan.
+    """
+    superuser = connection.execute("select rolsuper from pg_roles where rolname = current_user").fetchone()
+    if superuser is not None and superuser[0]:
+        connection.execute("alter function pg_catalog.ts_match_vq(tsvector, tsquery) leakproof cost 100")
 
 
 def _grant(connection: psycopg.Connection) -> None:

@@ -9,6 +9,7 @@ from typing import Any
 from channels.routing import ProtocolTypeRouter, URLRouter
 from django.urls import re_path
 
+from apps.capabilities import llm
 from apps.core.conf import core_settings
 from apps.core.errors import NotFound
 from apps.gateway.asgi.bridge import Bridge
@@ -77,6 +78,7 @@ class Lifespan:
             message = await receive()
             if message["type"] == "lifespan.startup":
                 self._drain_on_signal()
+                llm.warm_up()
                 await send({"type": "lifespan.startup.complete"})
             else:
                 await self._hub.close()

@@ -45,7 +45,7 @@ class ChatRoute:
         request.is_valid(raise_exception=True)
         answer = answer_stream(
             principal.tenant,
-            principal.label,
+            principal.owner,
             request.validated_data["message"],
             request.validated_data.get("conversation_id"),
         )

@@ -157,7 +157,7 @@ def event_text(payload: Mapping[str, Any]) -> str:
     parts.append(" ".join(str(payload[key]) for key in ("outcome", "action") if payload.get(key)))
     parts.extend(str(payload[key]) for key in ("stage", "code", "detail", "reason", "url", "actor") if payload.get(key))
     if "chunk_count" in payload:
-        parts.append(f"{payload['chunk_count']} passages")
+        parts.append(f"{payload['chunk_count']} passage{'' if payload['chunk_count'] == 1 else 's'}")
     if "indexed" in payload:
         parts.append(f"{payload['indexed']} indexed, {payload.get('failed', 0)} failed")
     return " · ".join(part for part in parts if part)[:300]

@@ -140,7 +140,11 @@ def _read_record(record: Path, source: Path, target: Path) -> PreparedModel | No
     try:
         found = json.loads(record.read_text())
         file = target if found.pop("file") == target.name else source
-        return PreparedModel(file=file, **found) if found.pop("source") == source.stat().st_size and file.is_file() else None
+        return (
+            PreparedModel(file=file, **found)
+            if found.pop("source") == source.stat().st_size and file.is_file()
+            else None
+        )
     except (OSError, ValueError, KeyError, TypeError):
         return None
 
@@ -162,7 +166,9 @@ def _make(source: Path, target: Path, on_progress: Callable[[str], None]) -> Pre
         return PreparedModel(PLAIN, source, 1.0, 1.0, f"original graph, quantising is not possible here: {error}"[:500])
     if mean < MIN_MEAN_COSINE or least < MIN_COSINE:
         partial.unlink(missing_ok=True)
-        detail = f"original graph, the int8 one is too far on this processor (cosine mean {mean:.4f}, least {least:.4f})"
+        detail = (
+            f"original graph, the int8 one is too far on this processor (cosine mean {mean:.4f}, least {least:.4f})"
+        )
         return PreparedModel(PLAIN, source, 1.0, 1.0, detail)
     with partial.open("rb") as file:
         os.fsync(file.fileno())

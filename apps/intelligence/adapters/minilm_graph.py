@@ -68,8 +68,11 @@ class _Builder:
         if values.dtype != np.int8 or values.shape[1] != scales.size:
             raise UnexpectedGraph("The source model's weights are not int8 with one scale per output channel.")
         inputs = [
-            source, self.constant(f"{output}.weight", values), self.constant(f"{output}.scale", scales.astype(np.float32)),
-            "", self.constant(f"{output}.bias", biases),
+            source,
+            self.constant(f"{output}.weight", values),
+            self.constant(f"{output}.scale", scales.astype(np.float32)),
+            "",
+            self.constant(f"{output}.bias", biases),
         ]
         return self.node("DynamicQuantizeMatMul", inputs, output, domain=FUSED)
 
@@ -88,7 +91,8 @@ class _Builder:
         self.node("Cast", [self.node("Gather", [rows, "input_ids"], "word.rows")], "word.values", to=TensorProto.FLOAT)
         words = self.node("Mul", ["word.values", self.node("Gather", [scales, "input_ids"], "word.scales")], "word")
         positions = (
-            self.array(f"{prefix}position_embeddings.weight_q") * self.array(f"{prefix}position_embeddings.weight_scale")
+            self.array(f"{prefix}position_embeddings.weight_q")
+            * self.array(f"{prefix}position_embeddings.weight_scale")
             + self.array(f"{prefix}token_type_embeddings.weight")[0]
         )
         table = self.constant("positions", positions.astype(np.float32))
@@ -119,7 +123,8 @@ class _Builder:
         self.node("ReduceMean", [hidden], "mean", axes=[1], keepdims=0)
         self.node("LpNormalization", ["mean"], "embedding", axis=-1, p=2)
         graph = helper.make_graph(
-            self._nodes, "all-MiniLM-L6-v2-q8",
+            self._nodes,
+            "all-MiniLM-L6-v2-q8",
             [helper.make_tensor_value_info("input_ids", TensorProto.INT64, ["batch", "length"])],
             [helper.make_tensor_value_info("embedding", TensorProto.FLOAT, ["batch", WIDTH])],
             self._constants,

@@ -4,6 +4,13 @@ from apps.intelligence.vectors.base import Hit, MutableVectorIndex, VectorHits, 
 from apps.intelligence.vectors.searching import embed_query, exact_search, search, status
 
 __all__ = [
-    "Hit", "MutableVectorIndex", "VectorHits", "VectorIndex", "VectorStatus", "embed_query", "exact_search", "search",
+    "Hit",
+    "MutableVectorIndex",
+    "VectorHits",
+    "VectorIndex",
+    "VectorStatus",
+    "embed_query",
+    "exact_search",
+    "search",
     "status",
 ]

@@ -45,8 +45,11 @@ class IndexOwner:
     """Answers requests; every answer about a tenant comes from that tenant's own index."""
 
     def __init__(
-        self, settings: IntelligenceSettings | None = None, *,
-        resolve: Callable[[UUID], TenantRef] = tenant_by_id, model: Embedder | None = None,
+        self,
+        settings: IntelligenceSettings | None = None,
+        *,
+        resolve: Callable[[UUID], TenantRef] = tenant_by_id,
+        model: Embedder | None = None,
         indexed: bool | None = None,
     ) -> None:
         self._settings = settings or intelligence_settings()
@@ -167,14 +170,22 @@ class IndexOwner:
     def _report(self) -> protocol.Report:
         reports = [
             protocol.IndexReport(
-                served.tenant.id, served.report_state, len(served.index) if served.index else 0,
-                served.index.stored if served.index else 0, served.bytes, served.detail,
+                served.tenant.id,
+                served.report_state,
+                len(served.index) if served.index else 0,
+                served.index.stored if served.index else 0,
+                served.bytes,
+                served.detail,
             )
             for served in self._all()
         ]
         return protocol.Report(
-            "hnswlib" if self._indexed else "pgvector", self._model.model_id, os.getpid(), time.monotonic() - self._started,
-            "" if self._indexed else "hnswlib is not installed: exact search in PostgreSQL serves", reports,
+            "hnswlib" if self._indexed else "pgvector",
+            self._model.model_id,
+            os.getpid(),
+            time.monotonic() - self._started,
+            "" if self._indexed else "hnswlib is not installed: exact search in PostgreSQL serves",
+            reports,
         )
 
     def _check_model(self, model_id: str) -> None:

@@ -26,7 +26,9 @@ def search(query: str | Vectors, *, k: int) -> VectorHits:
     tenant, model = current_tenant(), embedder()
     given = None if isinstance(query, str) else _checked(query, model.dim)
     request = protocol.Search(
-        tenant.id, model.model_id, k,
+        tenant.id,
+        model.model_id,
+        k,
         text=query[: protocol.MAX_TEXT_CHARS] if isinstance(query, str) else "",
         vector=b"" if given is None else protocol.pack_vector(given),
     )
@@ -68,7 +70,9 @@ def status() -> VectorStatus:
     try:
         reply = client.ask(protocol.Status(), timeout_s=STATUS_TIMEOUT_S)
     except client.OwnerUnavailable as away:
-        return VectorStatus(EXACT, False, (time.perf_counter() - started) * 1000, f"{away}; exact search in PostgreSQL serves")
+        return VectorStatus(
+            EXACT, False, (time.perf_counter() - started) * 1000, f"{away}; exact search in PostgreSQL serves"
+        )
     latency_ms = (time.perf_counter() - started) * 1000
     if not isinstance(reply, protocol.Report):
         raise AssertionError(f"not a status: {reply!r}")

@@ -4,7 +4,7 @@ from typing import Any, Protocol
 from uuid import UUID
 
 from django.db.models import QuerySet
-from drf_spectacular.utils import extend_schema
+from drf_spectacular.utils import extend_schema, extend_schema_view
 from rest_framework.generics import ListAPIView
 from rest_framework.request import Request
 from rest_framework.response import Response
@@ -42,7 +42,7 @@ class SystemsView(APIView):
         return Response({"results": SystemOutput(selectors.current_states(), many=True).data})
 
 
-@extend_schema(operation_id="episodes_list", parameters=[EpisodeFilters])
+@extend_schema_view(get=extend_schema(operation_id="episodes_list", parameters=[EpisodeFilters]))
 class EpisodesView(ListAPIView[Episode]):
     """Episodes, newest first."""
 
@@ -77,7 +77,7 @@ class ResolveEpisodeView(APIView):
         return Response(_detail(selectors.episode_by_id(episode_id)))
 
 
-@extend_schema(operation_id="policies_list", parameters=[PolicyFilters])
+@extend_schema_view(get=extend_schema(operation_id="policies_list", parameters=[PolicyFilters]))
 class PoliciesView(ListAPIView[Policy]):
     """Policy versions, newest first."""
 
@@ -87,7 +87,7 @@ class PoliciesView(ListAPIView[Policy]):
         return Policy.objects.filter(**read_query(self.request, PolicyFilters))
 
 
-@extend_schema(operation_id="rules_list")
+@extend_schema_view(get=extend_schema(operation_id="rules_list"))
 class RulesView(ListAPIView[Rule]):
     """The rules that watch the event log."""
 

@@ -147,7 +147,9 @@ def _hit(hit: SearchHit) -> Hit:
         source_label=hit.source_name,
         source_kind="web" if address else KIND_BY_SCHEME.get(hit.source_uri.partition(":")[0], "path"),
         content_type=hit.content_type,
-        heading_path=hit.chunk.heading_path,
+        heading_path=hit.chunk.heading_path[1:]
+        if hit.chunk.heading_path[:1] == (hit.title,)
+        else hit.chunk.heading_path,
         snippet=snippet(hit.chunk.text, hit.chunk.start, hit.highlights),
         origin_href=hit.deep_link if address else "",
         origin_label=label,

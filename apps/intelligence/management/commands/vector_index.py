@@ -45,7 +45,9 @@ class Command(BaseCommand):
 
     def _show(self, tenants: list[TenantRef]) -> None:
         report = self._report()
-        self.stdout.write(f"{report.backend}, model {report.model_id}, process {report.pid}, up {report.uptime_s:.0f} s")
+        self.stdout.write(
+            f"{report.backend}, model {report.model_id}, process {report.pid}, up {report.uptime_s:.0f} s"
+        )
         if report.detail:
             self.stdout.write(report.detail)
         loaded = {index.tenant: index for index in report.indexes}
@@ -55,7 +57,9 @@ class Command(BaseCommand):
             index = loaded.get(tenant.id)
             memory = "not in memory"
             if index is not None:
-                memory = f"{index.state}, {index.count} in the index, {index.bytes / 1e6:.1f} MB {index.detail}".rstrip()
+                memory = (
+                    f"{index.state}, {index.count} in the index, {index.bytes / 1e6:.1f} MB {index.detail}".rstrip()
+                )
             self.stdout.write(f"{tenant.slug}: {stored} in PostgreSQL, {memory}")
 
     def _rebuild(self, tenant: TenantRef, timeout_s: float) -> None:
