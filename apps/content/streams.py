@@ -106,7 +106,7 @@ async def _body(ref: TenantRef, plan: AnswerPlan, answer: _Answer) -> AsyncGener
     if mode == "llm" and not "".join(answer.text).strip():
         mode, notice, answer.model = "extractive", chat.NOTICE_MODEL_DOWN, ""
     if mode == "extractive":
-        for event in _quoted(plan, answer):
+        for event in await run_in_tenant(ref, _quoted, plan, answer):
             yield event
     try:
         message_id = await run_in_tenant(ref, _record, plan, answer, mode)

@@ -24,6 +24,7 @@ django.setup()
 from django.db import connections  # noqa: E402  # Django must be set up first
 
 from apps.content.retrieval_conf import retrieval_settings  # noqa: E402
+from apps.content.selectors.search import DF_TTL_S, MATCH_BUDGET  # noqa: E402
 from apps.core.tenancy import TenantRef, alias_in_force, in_tenant  # noqa: E402
 from apps.intelligence import vectors  # noqa: E402
 from apps.tenants.models import ApiKey  # noqa: E402
@@ -103,7 +104,7 @@ def describe(ref: TenantRef) -> dict[str, Any]:
         },
         "vector_index": asdict(vectors.status()),
         "corpus": asdict(corpus) | {"documents_per_s": corpus.documents_per_s},
-        "retrieval": asdict(retrieval_settings()),
+        "retrieval": _tuning(),
     }
 
 
@@ -133,6 +134,12 @@ def write_report(path: Path, report: dict[str, Any]) -> None:
         return asdict(value) if is_dataclass(value) and not isinstance(value, type) else str(value)
 
     path.write_text(json.dumps(report, indent=1, default=plain, ensure_ascii=False) + "\n")
+
+
+def _tuning() -> dict[str, Any]:
+    options = retrieval_settings()
+    names = ("text_candidates", "vector_candidates", "weights")
+    return {name: getattr(options, name) for name in names} | {"match_budget": MATCH_BUDGET, "df_ttl_s": DF_TTL_S}
 
 
 def _version(name: str) -> str:

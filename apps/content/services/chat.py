@@ -17,11 +17,20 @@ from apps.content.retrieval_conf import retrieval_settings
 from apps.content.selectors.conversations import conversation_visible_to, messages_of_conversation
 from apps.content.selectors.search import HitRow, SearchFilters, hit_rows, neighbours
 from apps.content.services.fusion import fuse_chunks
-from apps.content.services.highlighting import Highlight, best_sentences, supporting_sentence, with_next_sentence, words
+from apps.content.services.highlighting import (
+    Highlight,
+    best_sentences,
+    supporting_sentence,
+    telling_sentences,
+    with_next_sentence,
+    words,
+)
 from apps.content.services.prompting import MAX_HISTORY_TURNS, QuotedPassage, Turn
 from apps.content.services.retrieval import NO_VECTORS, Retrieved, checked_query, retrieve
 from apps.core.events import publish
 from apps.core.tenancy import atomic
+from apps.intelligence import vectors
+from apps.intelligence.errors import EmbedderUnavailable
 
 Mode = Literal["llm", "extractive", "not_found"]
 
@@ -29,6 +38,9 @@ NOTICE_NO_MODEL = (
     "No language model is connected, so these are passages quoted word for word. "
     "Set LLM_MODEL, for example to ollama/llama3.2, to get written answers."
 )
+MAX_SENTENCES_WEIGHED = 60
+WORDS_WEIGHT = 0.3
+FAR_BEHIND = 0.6
 NOTICE_MODEL_DOWN = "The language model did not answer, so these are passages quoted word for word."
 NOT_FOUND_TEXT = "Nothing in the indexed documents answers this."
 NEAREST_TEXT = " The nearest documents, which may not be about it: "
@@ -248,16 +260,47 @@ def citation_for(plan: AnswerPlan, n: int, claim: str) -> Citation:
 
 
 def quotations(plan: AnswerPlan, *, limit: int = 4) -> list[Citation]:
-    """The extractive answer: the sentences that carry most of the question, word for word, best passage first."""
-    quotes: list[Citation] = []
+    """The extractive answer: of each passage the sentence nearest the question, word for word, best first.
+
+    Nearness is the cosine to the question plus the words they share; while the embedding model does not answer, the
+    words alone. A sentence far behind the best one is left out.
+    """
+    choices = [
+        (passage, sentence, share)
+        for passage in plan.passages
+        for sentence, share in telling_sentences(passage.text, offset=passage.start, idf=plan.weights)
+    ][:MAX_SENTENCES_WEIGHED]
+    cosines = _cosines(plan.question, [sentence.text for _, sentence, _ in choices])
+    ranked = sorted(
+        (
+            (cosine + WORDS_WEIGHT * share, passage, sentence)
+            for cosine, (passage, sentence, share) in zip(cosines, choices, strict=True)
+        ),
+        key=lambda choice: -choice[0],
+    )
+    quotes: dict[int, Citation] = {}
     seen: set[str] = set()
-    for passage in plan.passages:
-        for sentence in best_sentences(passage.text, offset=passage.start, idf=plan.weights, limit=1):
-            if sentence.text not in seen:
-                seen.add(sentence.text)
-                quote = with_next_sentence(passage.text, sentence, offset=passage.start, max_chars=MAX_QUOTE_CHARS)
-                quotes.append(_citation(passage, quote))
-    return quotes[:limit]
+    for nearness, passage, sentence in ranked:
+        if len(quotes) == limit or nearness < ranked[0][0] * FAR_BEHIND:
+            break
+        if passage.n not in quotes and sentence.text not in seen:
+            seen.add(sentence.text)
+            quote = with_next_sentence(passage.text, sentence, offset=passage.start, max_chars=MAX_QUOTE_CHARS)
+            quotes[passage.n] = _citation(passage, quote)
+    return list(quotes.values()) or [_best_by_words(plan, passage) for passage in plan.passages[:1]]
+
+
+def _best_by_words(plan: AnswerPlan, passage: Passage) -> Citation:
+    return _citation(passage, best_sentences(passage.text, offset=passage.start, idf=plan.weights, limit=1)[0])
+
+
+def _cosines(question: str, texts: Sequence[str]) -> list[float]:
+    """The cosine of each text to the question; zeros while the embedding model does not answer."""
+    try:
+        asked = vectors.embed_query(question)
+        return [float(asked @ vectors.embed_query(text)) for text in texts]
+    except EmbedderUnavailable:
+        return [0.0] * len(texts)
 
 
 def _citation(passage: Passage, sentence: Highlight) -> Citation:

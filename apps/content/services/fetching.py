@@ -53,12 +53,12 @@ def _begin(document_id: UUID) -> Document | None:
         if document is None or document.status == Document.Status.REMOVED:
             return None
         job = current_job()
-        document.attempts += 1
         document.job_id = job.id if job else document.job_id
         if document.source.state == Source.State.PAUSED:
             document.status = Document.Status.HELD
             document.save()
             return None
+        document.attempts += 1
         advance(document, Document.Stage.FETCH)
         return document
 

@@ -131,6 +131,12 @@ def best_sentences(text: str, *, offset: int, idf: Mapping[str, float], limit: i
     return [match.highlight(text, offset) for match in sorted(chosen, key=lambda match: match.start)]
 
 
+def telling_sentences(text: str, *, offset: int, idf: Mapping[str, float]) -> list[tuple[Highlight, float]]:
+    """The sentences that say something by themselves (no headings or stubs), each with its share of the query's idf."""
+    found = [_Match.of(text, start, end, idf) for start, end in sentences(text)]
+    return [(match.highlight(text, offset), match.share(idf, set())) for match in found if match.tells]
+
+
 @dataclass(frozen=True)
 class _Match:
     start: int
