@@ -47,7 +47,11 @@ def test_a_killed_process_loses_nothing(platform: Platform, key: str, tmp_path: 
         (tmp_path / f"{number:03}.md").write_text(
             f"# Page {number}\n\nThe word zq{victim.replace('-', '')}{number:03} stands on page {number} alone.\n"
         )
-    client = platform.client(key)
+    with platform.client(key) as client:
+        kill_during_ingest(platform, client, tmp_path, victim)
+
+
+def kill_during_ingest(platform: Platform, client: httpx.Client, tmp_path: Path, victim: str) -> None:
     platform.manage("ingest", str(tmp_path), "--tenant", "demo", "--source", f"kill {victim}")
     run = client.get("/v1/ingest/runs?limit=1").raise_for_status().json()["results"][0]
 
