@@ -206,7 +206,7 @@ async def test_a_provider_that_fails_before_its_first_word_is_replaced_by_quotat
 async def test_a_provider_that_fails_in_the_middle_ends_in_an_error_and_the_partial_is_kept_as_such(
     behaviour: str, library: TenantRef, connect: Connect
 ) -> None:
-    connect(behaviour, LLM_TIMEOUT_S=4.0)
+    connect(behaviour, LLM_TIMEOUT_S=2.0)
     events = await ask(library, QUESTION)
     assert events[-1].name == "error"
     assert events[-1].data["code"] == "provider_unavailable"
