@@ -92,9 +92,15 @@ def drain() -> Callable[[TenantRef], int]:
 
 
 @pytest.fixture(scope="session")
-def platform() -> Iterator[Platform]:
-    """The whole platform, started once for the tests that need it as users have it."""
-    running = Platform()
+def platform(running_platform: Platform) -> Platform:
+    """The whole platform, as users have it."""
+    return running_platform
+
+
+@pytest.fixture(scope="session")
+def running_platform() -> Iterator[Platform]:
+    """Started once for all tests that need it; it may fetch from this machine."""
+    running = Platform(EGRESS_ALLOW_CIDRS="127.0.0.0/8")
     try:
         yield running.start()
     finally:

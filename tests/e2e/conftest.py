@@ -15,7 +15,6 @@ from playwright.sync_api import Browser, BrowserContext, ConsoleMessage, Page, S
 from tests.platform import Platform
 
 HERE = Path(__file__).parent
-LOOPBACK = "127.0.0.0/8"
 STARTUP_S = 420
 expect.set_options(timeout=20_000)
 
@@ -38,26 +37,23 @@ class Site:
 
 
 @pytest.fixture(scope="session")
-def platform() -> Iterator[Site]:
+def platform(request: pytest.FixtureRequest) -> Site:
     """The platform, with its demo tenant and the bundled documentation in it."""
     url = os.environ.get("CYBERNETIC_E2E_URL")
     if url:
-        yield Site(
+        return Site(
             url.rstrip("/"),
             os.environ.get("CYBERNETIC_E2E_EMAIL", Platform.email),
             os.environ["CYBERNETIC_E2E_PASSWORD"],
             may_fetch_loopback=os.environ.get("CYBERNETIC_E2E_LOOPBACK") == "1",
         )
-        return
-    own = Platform(EGRESS_ALLOW_CIDRS=LOOPBACK)
-    try:
-        own.start()
-        yield Site(own.base_url, own.email, own.password, may_fetch_loopback=True)
-    finally:
-        own.discard()
+    own: Platform = request.getfixturevalue("running_platform")
+    return Site(own.base_url, own.email, own.password, may_fetch_loopback=True)
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(
+    scope="package"
+)  # Playwright keeps an event loop running, which other packages' async tests cannot share
 def browser() -> Iterator[Browser]:
     chromium = shutil.which("chromium")
     if chromium is None:
@@ -75,7 +71,7 @@ def sign_in(page: Page, platform: Site) -> None:
     page.get_by_role("button", name="Sign in").click()
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def session(browser: Browser, platform: Site) -> StorageState:
     """The cookies of a signed-in operator."""
     context = browser.new_context(base_url=platform.base_url)
