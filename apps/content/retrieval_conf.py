@@ -16,8 +16,8 @@ class RetrievalSettings:
     """Keeps the marks around passages in a prompt from being guessed by whoever wrote a passage."""
     max_query_chars: int = 1_000
     max_message_chars: int = 4_000
-    text_candidates: int = 400
-    vector_candidates: int = 200
+    text_candidates: int = 200
+    vector_candidates: int = 100
     """Over-fetch: several of the nearest chunks belong to one document, or to one that was removed a moment ago."""
     exact_ground: int = 50_000
     """Chunks at most that an exact search under filters looks at."""

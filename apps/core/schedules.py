@@ -42,7 +42,12 @@ def every(seconds: int, name: str) -> Callable[[JobHandler[Any]], JobHandler[Any
 def beat_schedule() -> dict[str, dict[str, Any]]:
     """The registered schedules in Celery beat's form."""
     return {
-        s.name: {"task": TICK_TASK, "schedule": s.every_s, "args": [s.name], "options": {"queue": "critical"}}
+        s.name: {
+            "task": TICK_TASK,
+            "schedule": s.every_s,
+            "args": [s.name],
+            "options": {"queue": "cybernetic.critical"},
+        }
         for s in _schedules.values()
     }
 

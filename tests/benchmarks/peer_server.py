@@ -1,14 +1,16 @@
-"""Peer for latency: the search a Django project writes with django.contrib.postgres, on the same rows and servers.
+"""Peers for latency: the searches a Django project writes with django.contrib.postgres, on the same rows and servers.
 
-One view: SearchQuery(websearch), SearchRank(cover_density) and SearchHeadline over the same chunks, the same number of
-documents out, through the same uvicorn, WSGI bridge, thread count and connection pool. It has no keys, no rate limit,
-no facets, no filters and no vectors, which favours it.
+SearchQuery, SearchRank(cover_density) and SearchHeadline over the same chunks, the same number of documents out,
+through the same uvicorn, WSGI bridge, thread count and connection pool: `/all-words` with search_type="websearch",
+`/any-word` with the words joined by `|`. They have no keys, no rate limit, no facets, no filters and no vectors, which
+favours them.
 
     python -m tests.benchmarks.peer_server PORT   # PEER_DATABASE_URL, PEER_TENANT_ID and PEER_SCHEMA in the environment
 """
 
 import json
 import os
+import re
 import sys
 from typing import ClassVar
 
@@ -68,10 +70,20 @@ class PeerChunk(models.Model):
         return self.title
 
 
-def search(request: HttpRequest) -> JsonResponse:
-    """The same question, the same number of documents out."""
+def all_words(request: HttpRequest) -> JsonResponse:
+    """Chunks that hold every word."""
     asked = json.loads(request.body)
-    query = SearchQuery(asked["query"], config="english", search_type="websearch")
+    return _answer(SearchQuery(asked["query"], config="english", search_type="websearch"), asked["limit"])
+
+
+def any_word(request: HttpRequest) -> JsonResponse:
+    """Chunks that hold any word."""
+    asked = json.loads(request.body)
+    words = " | ".join(re.findall(r"\w+", asked["query"]))
+    return _answer(SearchQuery(words, config="english", search_type="raw"), asked["limit"])
+
+
+def _answer(query: SearchQuery, limit: int) -> JsonResponse:
     ranked = (
         PeerChunk.objects.filter(tsv=query)
         .annotate(rank=SearchRank("tsv", query, cover_density=True))
@@ -81,7 +93,7 @@ def search(request: HttpRequest) -> JsonResponse:
     best: dict[object, int] = {}
     for chunk_id, blob_id, _ in ranked:
         best.setdefault(blob_id, chunk_id)
-    chosen = list(best.values())[: asked["limit"]]
+    chosen = list(best.values())[:limit]
     shown = {
         chunk.pk: chunk
         for chunk in PeerChunk.objects.filter(pk__in=chosen).annotate(
@@ -99,7 +111,7 @@ def search(request: HttpRequest) -> JsonResponse:
     )
 
 
-urlpatterns = [path("search", search)]
+urlpatterns = [path("all-words", all_words), path("any-word", any_word)]
 
 if __name__ == "__main__":
     uvicorn.run(

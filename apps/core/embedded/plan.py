@@ -86,7 +86,7 @@ def platform_services(files: DataDir, environment: Mapping[str, str], *, host: s
                 "-c",
                 str(threads),
                 "-Q",
-                queue,
+                f"cybernetic.{queue}",
                 "-n",
                 f"{queue}@%h",
                 "--loglevel",

@@ -14,6 +14,7 @@ from django.utils import timezone
 from kombu.exceptions import OperationalError as BrokerError
 
 from apps.core import models
+from apps.core.jobs.broker import broker_queue
 from apps.core.jobs.execution import MAX_WORKER_LOSSES, run_discard_hook
 from apps.core.jobs.registry import QUEUES, handler_for
 from apps.core.jobs.worker import TASK_NAME
@@ -71,7 +72,9 @@ def dispatch_waiting() -> int:
 def _send(queue: str, ids: list[UUID]) -> None:
     with current_app.producer_or_acquire() as producer:
         for job_id in ids:
-            current_app.send_task(TASK_NAME, args=[str(job_id)], queue=queue, producer=producer, retry=False)
+            current_app.send_task(
+                TASK_NAME, args=[str(job_id)], queue=broker_queue(queue), producer=producer, retry=False
+            )
 
 
 def rescue_orphans() -> int:
