@@ -22,7 +22,7 @@ def broker_queue(queue: str) -> str:
 
 def configure_celery(*, broker_url: str, data_dir: Path) -> Celery:
     """Settle the current app, or a new one where none was made (management commands), on our broker and queues."""
-    app: Celery = current_app._get_current_object()  # celery's own way to the object behind the proxy
+    app: Celery = current_app._get_current_object()  # type: ignore[attr-defined]  # celery's proxy
     if app.main != APP_NAME:
         app = Celery(APP_NAME)
         app.set_default()
