@@ -26,13 +26,13 @@ reset: ## Stop it and remove its data directory, after asking (YES=1 does not as
 	@if [ -x $(PY) ]; then exec $(PY) -m apps.core.embedded.reset; else echo "Nothing is installed: there is no data to remove."; fi
 
 test: install-dev ## Run the tests with coverage
-	$(PY) -m pytest -m "not faults and not bench" --cov --cov-report=term:skip-covered
+	$(PY) -m pytest -m "not faults" --cov --cov-report=term:skip-covered
 
 faults: install-dev ## Run the tests that kill processes while work is in flight
 	$(PY) -m pytest -m faults
 
-bench: install-dev ## Measure against named peers
-	$(PY) -m pytest -m bench -s
+bench: install-dev ## Measure quality and latency against named peers (about ten minutes)
+	$(PY) -m tests.benchmarks
 
 check: install-dev ## Lint, types, layers, migrations and the committed OpenAPI document
 	$(PY) -m ruff check .
