@@ -1,10 +1,11 @@
 """Signs of life: every long-running process of the platform writes one row, every few seconds."""
 
+import logging
 import os
 import socket
 import threading
 
-from django.db import DatabaseError, connections
+from django.db import connections
 from django.db.models import Max
 from django.utils import timezone
 
@@ -13,6 +14,7 @@ from apps.core.tenancy import SYSTEM_ALIAS, in_system
 
 BEAT_EVERY_S = 5
 STALE_AFTER_S = 30
+log = logging.getLogger(__name__)
 
 
 def beat(name: str) -> None:
@@ -34,8 +36,8 @@ def beat_in_background(name: str) -> threading.Event:
         while True:
             try:
                 beat(name)
-            except DatabaseError:
-                pass
+            except Exception as error:  # noqa: BLE001  # boundary: the next beat tries again
+                log.warning("no sign of life written for %s: %s", name, type(error).__name__)
             finally:
                 connections[SYSTEM_ALIAS].close()
             if stop.wait(BEAT_EVERY_S):

@@ -15,7 +15,8 @@ from apps.core import models
 from apps.core.events.log import number_events
 from apps.core.events.subscribers import deliver, registered_subscribers
 from apps.core.heartbeats import beat_in_background
-from apps.core.jobs.dispatch import BrokerError, dispatch_waiting, prune_finished, rescue_orphans
+from apps.core.jobs.dispatch import PRUNE_BATCH, BrokerError, dispatch_waiting, prune_finished, rescue_orphans
+from apps.core.jobs.execution import LEASE_S
 from apps.core.schedules import active_tenant_refs
 from apps.core.tenancy import atomic, in_system
 from apps.core.wakeups import CHANNEL_EVENTS, CHANNEL_WORK, valkey, wake
@@ -62,7 +63,7 @@ class Relay:
                     while not self._stop.is_set():
                         if pubsub.get_message(timeout=1.0) is not None:
                             self._woken.set()
-            except RedisError as error:
+            except (RedisError, OSError) as error:
                 log.warning("no wake-ups (%s): polling every %s s", error, POLL_S)
                 self._stop.wait(POLL_S)
 
@@ -70,6 +71,8 @@ class Relay:
         try:
             return self.step()
         except (OperationalError, InterfaceError) as error:
+            # Workers could not renew their leases either: give them time before anything is taken from them.
+            self._rescued_at = time.monotonic() + LEASE_S
             log.warning(
                 "PostgreSQL is away: %s", str(error).strip().splitlines()[0] if str(error) else type(error).__name__
             )
@@ -90,7 +93,8 @@ class Relay:
             rescue_orphans()
         if now - self._pruned_at > PRUNE_EVERY_S:
             self._pruned_at = now
-            prune_finished()
+            if prune_finished() == PRUNE_BATCH:
+                self._pruned_at = 0.0
         sent = dispatch_waiting()
         return moved or bool(sent)
 

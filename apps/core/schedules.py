@@ -1,6 +1,5 @@
 """Jobs that run by the clock: once per tick for every active tenant."""
 
-import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
@@ -8,6 +7,7 @@ from typing import Any
 from celery import shared_task
 from django.db import close_old_connections, connections
 
+from apps.core.correlation import correlation
 from apps.core.jobs.queueing import enqueue
 from apps.core.jobs.registry import JobHandler
 from apps.core.tenancy import SYSTEM_ALIAS, TenantRef, in_system, in_tenant
@@ -46,7 +46,7 @@ def beat_schedule() -> dict[str, dict[str, Any]]:
             "task": TICK_TASK,
             "schedule": s.every_s,
             "args": [s.name],
-            "options": {"queue": "cybernetic.critical"},
+            "options": {"queue": "cybernetic.critical", "expires": s.every_s},
         }
         for s in _schedules.values()
     }
@@ -63,10 +63,9 @@ def active_tenant_refs() -> list[TenantRef]:
 def tick(name: str) -> None:
     """One beat of one schedule: a small job per tenant."""
     schedule = _schedules[name]
-    slot = int(time.time()) // schedule.every_s
     try:
         for ref in active_tenant_refs():
-            with in_tenant(ref):
-                enqueue(schedule.handler, _unique_key=f"tick:{name}:{slot}", _priority=-1)
+            with in_tenant(ref), correlation():
+                enqueue(schedule.handler, _unique_key=f"tick:{name}", _priority=-1)
     finally:
         close_old_connections()

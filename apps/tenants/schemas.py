@@ -35,8 +35,17 @@ READ_ONLY_SHARED = (
 )
 # Shared tables only the system role may use.
 SYSTEM_ONLY = ("core_processheartbeat",)
-# An event never changes; numbering is the system role's.
-APPEND_ONLY = ("core_event",)
+EVENT_LOG = "core_event"
+# What the application may do to shared tables that it does not simply own. An event never changes; people, memberships,
+# tenants and domains are administered under the system role.
+APP_RIGHTS = {
+    EVENT_LOG: "SELECT, INSERT",
+    "core_eventcounter": "SELECT",
+    "tenants_tenant": "SELECT",
+    "tenants_domain": "SELECT",
+    "tenants_membership": "SELECT",
+    "tenants_user": "SELECT, UPDATE (last_login, password)",
+}
 
 Connection = psycopg.Connection[tuple[Any, ...]]
 
@@ -64,13 +73,13 @@ def _tables(connection: Connection, schema: str) -> list[str]:
     return [str(row[0]) for row in rows]
 
 
-def _policy(schema: str, table: str, name: str, role: str, expression: str) -> list[sql.Composed]:
+def _policy(schema: str, table: str, name: str, role: str, expression: str, check: str = "") -> list[sql.Composed]:
     where = sql.Identifier(schema, table)
-    body = sql.SQL(expression)
+    body, checked = sql.SQL(expression), sql.SQL(check or expression)
     return [
         sql.SQL("DROP POLICY IF EXISTS {} ON {}").format(sql.Identifier(name), where),
         sql.SQL("CREATE POLICY {} ON {} TO {} USING ({}) WITH CHECK ({})").format(
-            sql.Identifier(name), where, sql.Identifier(role), body, body
+            sql.Identifier(name), where, sql.Identifier(role), body, checked
         ),
     ]
 
@@ -111,11 +120,12 @@ def secure_shared_tables(connection: Connection) -> None:
             statements += [_force("public", table), *_policy("public", table, SYSTEM_POLICY, SYSTEM_ROLE, "true")]
             expression = SHARED_EXPRESSIONS.get(table, f"tenant_id = {SETTING}" if table in with_tenant else "")
             if expression and table not in SYSTEM_ONLY:
-                rights = "SELECT, INSERT" if table in APPEND_ONLY else "SELECT, INSERT, UPDATE, DELETE"
+                rights = APP_RIGHTS.get(table, "SELECT, INSERT, UPDATE, DELETE")
+                check = f"{expression} AND seq IS NULL" if table == EVENT_LOG else ""  # numbers are the sequencer's
                 statements.append(
                     sql.SQL("GRANT {} ON {} TO {}").format(sql.SQL(rights), where, sql.Identifier(APP_ROLE))
                 )
-                statements += _policy("public", table, TENANT_POLICY, APP_ROLE, expression)
+                statements += _policy("public", table, TENANT_POLICY, APP_ROLE, expression, check)
         _run(connection, statements)
     connection.execute(
         sql.SQL("GRANT USAGE ON ALL SEQUENCES IN SCHEMA public TO {}, {}").format(

@@ -11,7 +11,7 @@ def test_every_process_settles_on_one_app_and_its_queues() -> None:
     assert current_app.main == "cybernetic"
     assert {queue.name for queue in current_app.conf.task_queues} == {f"cybernetic.{name}" for name in QUEUES}
     assert current_app.conf.task_acks_late
-    assert current_app.conf.beat_schedule["vsm.observe_systems"]["options"] == {"queue": "cybernetic.critical"}
+    assert current_app.conf.beat_schedule["vsm.observe_systems"]["options"]["queue"] == "cybernetic.critical"
 
 
 def test_queues_are_quorum_queues_with_a_limit_on_rabbitmq_only() -> None:

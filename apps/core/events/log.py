@@ -18,7 +18,10 @@ _LOCK_NUMBERING = 0x6379_6265_0001
 _NUMBER_SQL = """
 WITH pending AS (
   SELECT id, tenant_id, row_number() OVER (PARTITION BY tenant_id ORDER BY occurred_at, id) AS n
-  FROM (SELECT id, tenant_id, occurred_at FROM core_event WHERE seq IS NULL ORDER BY occurred_at LIMIT %s) oldest
+  FROM (
+    SELECT e.id, e.tenant_id, e.occurred_at FROM core_event e JOIN core_eventcounter k USING (tenant_id)
+    WHERE e.seq IS NULL ORDER BY e.occurred_at LIMIT %s
+  ) oldest
 ), counted AS (
   UPDATE core_eventcounter c SET last_seq = last_seq + p.total
   FROM (SELECT tenant_id, count(*) AS total FROM pending GROUP BY tenant_id) p

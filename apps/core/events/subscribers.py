@@ -4,8 +4,9 @@ import logging
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import timedelta
+from typing import Any
 
-from django.db import transaction
+from django.db import InterfaceError, OperationalError, transaction
 from django.utils import timezone
 
 from apps.core import models
@@ -88,6 +89,8 @@ def _deliver_together(cursor: models.EventCursor, target: Subscriber, events: li
             locked.last_seq = max(locked.last_seq, events[-1].seq)
             locked.failures, locked.last_error, locked.retry_at = 0, "", None
             locked.save()
+    except (OperationalError, InterfaceError):
+        raise
     except Exception:  # boundary: one event at a time shows which one it is
         log.warning("subscriber %s failed in a batch of %s", target.name, len(events), exc_info=True)
         return False
@@ -99,20 +102,31 @@ def _deliver_one(cursor: models.EventCursor, target: Subscriber, event: StoredEv
         with transaction.atomic(), correlation(event.correlation_id):
             locked = models.EventCursor.objects.select_for_update().get(pk=cursor.pk)
             if locked.last_seq >= event.seq:
+                cursor.last_seq = locked.last_seq
                 return True
             if target.wants(event.name):
                 target.handle(event)
             locked.last_seq, locked.failures, locked.last_error, locked.retry_at = event.seq, 0, "", None
             locked.save()
+    except (OperationalError, InterfaceError):
+        raise  # the database's failure, not the event's
     except Exception as error:  # boundary: a subscriber's bug must not stop the relay
         log.exception("subscriber %s failed on %s %s", target.name, event.name, event.id)
-        cursor.failures += 1
-        cursor.last_error = f"{type(error).__name__} on {event.name} {event.id}"
-        cursor.retry_at = timezone.now() + timedelta(seconds=min(2**cursor.failures, 60))
-        if cursor.failures >= MAX_FAILURES:
-            log.error("subscriber %s passes over %s %s", target.name, event.name, event.id)
-            cursor.last_seq, cursor.failures, cursor.retry_at = event.seq, 0, None
-        cursor.save()
+        _record_failure(cursor, target, event, error)
         return False
     cursor.last_seq, cursor.failures = event.seq, 0
     return True
+
+
+def _record_failure(cursor: models.EventCursor, target: Subscriber, event: StoredEvent, error: Exception) -> None:
+    """Try again later, or pass over an event that failed too often; never move a cursor back."""
+    failures = cursor.failures + 1
+    changes: dict[str, Any] = {
+        "failures": failures,
+        "last_error": f"{type(error).__name__} on {event.name} {event.id}",
+        "retry_at": timezone.now() + timedelta(seconds=min(2**failures, 60)),
+    }
+    if failures >= MAX_FAILURES:
+        log.error("subscriber %s passes over %s %s", target.name, event.name, event.id)
+        changes |= {"last_seq": event.seq, "failures": 0, "retry_at": None}
+    models.EventCursor.objects.filter(pk=cursor.pk, last_seq__lt=event.seq).update(**changes)

@@ -5,9 +5,11 @@ from dataclasses import dataclass, field
 from time import monotonic
 from uuid import UUID
 
+from django.db import connections
+
 from apps.core import models
 from apps.core.errors import DomainError
-from apps.core.tenancy import in_system
+from apps.core.tenancy import SYSTEM_ALIAS, in_system
 
 REPORT_EVERY_S = 0.5
 
@@ -62,6 +64,7 @@ class RunningJob:
         self._reported_at = now
         with in_system("job progress"):
             models.Job.objects.filter(pk=self.id, fence=self.fence).update(progress=progress, stage=stage[:60])
+        connections[SYSTEM_ALIAS].close()  # back to the pool: a job holds one connection, not two
 
     def check_cancelled(self) -> None:
         """Raise JobCancelled when asked to stop, LeaseLost when another worker took over. Call it between steps."""

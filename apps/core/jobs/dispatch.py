@@ -14,18 +14,20 @@ from django.utils import timezone
 from kombu.exceptions import OperationalError as BrokerError
 
 from apps.core import models
+from apps.core.correlation import correlation
 from apps.core.jobs.broker import broker_queue
-from apps.core.jobs.execution import MAX_WORKER_LOSSES, run_discard_hook
+from apps.core.jobs.execution import MAX_WORKER_LOSSES, settle
 from apps.core.jobs.registry import QUEUES, handler_for
 from apps.core.jobs.worker import TASK_NAME
 from apps.core.models import JobState
-from apps.core.tenancy import SYSTEM_ALIAS, TenantRef, atomic, in_system
+from apps.core.tenancy import SYSTEM_ALIAS, TenantRef, in_system, in_tenant
 
 WINDOW_FACTOR = 3
 REDISPATCH_S = 30
 PRUNE_AFTER = timedelta(days=7)
 PRUNE_TICKS_AFTER = timedelta(hours=1)
 PRUNE_BATCH = 5000
+QUARANTINE_BATCH = 100
 
 log = logging.getLogger(__name__)
 
@@ -47,12 +49,10 @@ UPDATE core_job j SET dispatched_at = now() FROM picked WHERE j.id = picked.id R
 
 _RESCUE_SQL = """
 UPDATE core_job SET
-  worker_losses = worker_losses + 1, fence = fence + 1, lease_expires_at = NULL, dispatched_at = NULL,
-  state = CASE WHEN worker_losses + 1 >= %s THEN 'quarantined' ELSE 'available' END,
-  finished_at = CASE WHEN worker_losses + 1 >= %s THEN now() END,
+  worker_losses = worker_losses + 1, fence = fence + 1, lease_expires_at = NULL, dispatched_at = NULL, state = 'available',
   cause_code = 'worker_lost', cause_detail = 'The worker ' || worker || ' stopped renewing its lease.'
-WHERE state = 'executing' AND lease_expires_at < now()
-RETURNING id, state, tenant_id, name, cause_detail
+WHERE state = 'executing' AND lease_expires_at < now() AND worker_losses + 1 < %s
+RETURNING id, name, cause_detail
 """
 
 
@@ -60,12 +60,18 @@ def dispatch_waiting() -> int:
     """Send the ids of due jobs, up to the window of each queue. Raises BrokerError when the broker is away."""
     sent = 0
     for queue, concurrency in QUEUES.items():
-        with in_system("job dispatch"), atomic(), connections[SYSTEM_ALIAS].cursor() as cursor:
+        with in_system("job dispatch"), connections[SYSTEM_ALIAS].cursor() as cursor:
             cursor.execute(_PICK_SQL, {"queue": queue, "window": concurrency * WINDOW_FACTOR, "again": REDISPATCH_S})
             ids = [row[0] for row in cursor.fetchall()]
-            if ids:
-                _send(queue, ids)
-                sent += len(ids)
+        if not ids:
+            continue
+        try:
+            _send(queue, ids)
+        except (BrokerError, OSError):
+            with in_system("job dispatch"):
+                models.Job.objects.filter(pk__in=ids, state__in=models.WAITING).update(dispatched_at=None)
+            raise
+        sent += len(ids)
     return sent
 
 
@@ -78,27 +84,44 @@ def _send(queue: str, ids: list[UUID]) -> None:
 
 
 def rescue_orphans() -> int:
-    """Take back jobs whose lease ran out; the third lost worker quarantines one."""
-    with in_system("job rescue"), atomic(), connections[SYSTEM_ALIAS].cursor() as cursor:
-        cursor.execute(_RESCUE_SQL, [MAX_WORKER_LOSSES, MAX_WORKER_LOSSES])
-        rows = cursor.fetchall()
-    for job_id, state, _, name, detail in rows:
-        log.warning("job %s %s: %s Now %s.", name, job_id, detail, state)
-        if state == JobState.QUARANTINED:
-            _quarantined(job_id)
-    return len(rows)
+    """Take back jobs whose lease ran out; the third lost worker quarantines one. Returns how many."""
+    with in_system("job rescue"), connections[SYSTEM_ALIAS].cursor() as cursor:
+        cursor.execute(_RESCUE_SQL, [MAX_WORKER_LOSSES])
+        rescued = cursor.fetchall()
+        poison = list(
+            models.Job.objects.filter(state=JobState.EXECUTING, lease_expires_at__lt=timezone.now())[:QUARANTINE_BATCH]
+        )
+    for job_id, name, detail in rescued:
+        log.warning("job %s %s: %s It waits again.", name, job_id, detail)
+    for row in poison:
+        try:
+            _quarantine(row)
+        except Exception:  # boundary: one job's hook must not stop the relay; the next round tries again
+            log.exception("job %s %s could not be quarantined", row.name, row.pk)
+    return len(rescued) + len(poison)
 
 
-def _quarantined(job_id: UUID) -> None:
-    with in_system("job rescue"):
-        row = models.Job.objects.get(pk=job_id)
-        cursor = connections[SYSTEM_ALIAS].cursor()
+def _quarantine(row: models.Job) -> None:
+    changes = {
+        "state": JobState.QUARANTINED,
+        "worker_losses": row.worker_losses + 1,
+        "fence": row.fence + 1,
+        "lease_expires_at": None,
+        "finished_at": timezone.now(),
+        "cause_code": "worker_lost",
+        "cause_detail": f"The worker {row.worker} stopped renewing its lease; {row.worker_losses + 1} workers were lost on it.",
+    }
+    log.error("job %s %s is quarantined: %s", row.name, row.pk, changes["cause_detail"])
+    with in_system("job rescue"), connections[SYSTEM_ALIAS].cursor() as cursor:
         cursor.execute("SELECT schema_name, slug FROM tenants_tenant WHERE id = %s", [str(row.tenant_id)])
         found = cursor.fetchone()
-    handler = handler_for(row.name)
-    if found and handler:
-        ref = TenantRef(row.tenant_id, found[0], found[1])
-        run_discard_hook(ref, handler, row.args, "quarantined", row.cause_detail, row.correlation_id)
+    if found is None:
+        with in_system("job rescue"):
+            models.Job.objects.filter(pk=row.pk, fence=row.fence).update(**changes)
+        return
+    with in_tenant(TenantRef(row.tenant_id, found[0], found[1])), correlation(row.correlation_id):
+        held = models.Job.objects.filter(pk=row.pk, fence=row.fence, state=JobState.EXECUTING)
+        settle(held, handler_for(row.name), row.args, changes)
 
 
 def prune_finished() -> int:

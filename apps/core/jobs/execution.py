@@ -8,10 +8,12 @@ import socket
 import threading
 from dataclasses import dataclass
 from datetime import timedelta
+from time import monotonic
 from typing import Any
 from uuid import UUID
 
-from django.db import OperationalError, close_old_connections, connections
+from django.db import InterfaceError, OperationalError, close_old_connections, connections
+from django.db.models import QuerySet
 from django.utils import timezone
 
 from apps.core import models
@@ -34,7 +36,7 @@ _CLAIM_SQL = """
 UPDATE core_job SET state = 'executing', attempt = attempt + 1, fence = fence + 1, worker = %s, progress = 0,
   lease_expires_at = now() + make_interval(secs => %s), started_at = now(), cause_code = '', cause_detail = ''
 WHERE id = %s AND state IN ('available', 'scheduled', 'retryable') AND scheduled_at <= now()
-RETURNING tenant_id, name, args, attempt, max_attempts, fence, correlation_id
+RETURNING tenant_id, name, args, attempt, max_attempts, fence, correlation_id, cancel_requested_at IS NOT NULL
 """
 
 _RENEW_SQL = """
@@ -58,21 +60,21 @@ class _Leases:
     """Renews the leases of everything this process is executing, on one thread."""
 
     def __init__(self) -> None:
-        self._held: dict[UUID, tuple[RunningJob, float, int]] = {}
+        self._held: dict[tuple[UUID, int], tuple[RunningJob, float, int]] = {}
         self._lock = threading.Lock()
         self._thread: threading.Thread | None = None
         self._wake = threading.Event()
 
     def hold(self, running: RunningJob, timeout_s: int) -> None:
         with self._lock:
-            self._held[running.id] = (running, timezone.now().timestamp() + timeout_s, timeout_s)
+            self._held[running.id, running.fence] = (running, monotonic() + timeout_s, timeout_s)
             if self._thread is None:
                 self._thread = threading.Thread(target=self._loop, name="job-leases", daemon=True)
                 self._thread.start()
 
     def release(self, running: RunningJob) -> None:
         with self._lock:
-            self._held.pop(running.id, None)
+            self._held.pop((running.id, running.fence), None)
 
     def _loop(self) -> None:
         while True:
@@ -86,7 +88,7 @@ class _Leases:
 
     def renew(self) -> None:
         """Extend the leases of jobs inside their time limit; learn of cancellations and lost leases."""
-        now = timezone.now().timestamp()
+        now = monotonic()
         with self._lock:
             held = [running for running, deadline, _ in self._held.values() if deadline > now]
             overdue = [(running, limit) for running, deadline, limit in self._held.values() if deadline <= now]
@@ -116,7 +118,7 @@ def _claim(job_id: UUID) -> _Claim | None:
         row = cursor.fetchone()
         if row is None:
             return None
-        tenant_id, name, raw, attempt, max_attempts, fence, correlation_id = row
+        tenant_id, name, raw, attempt, max_attempts, fence, correlation_id, cancelled = row
         cursor.execute(
             "SELECT schema_name, slug FROM tenants_tenant WHERE id = %s AND status = 'active'", [str(tenant_id)]
         )
@@ -124,7 +126,7 @@ def _claim(job_id: UUID) -> _Claim | None:
     return _Claim(
         tenant=TenantRef(tenant_id, found[0], found[1]) if found else None,
         handler=handler_for(name),
-        running=RunningJob(job_id, name, attempt, max_attempts, fence),
+        running=RunningJob(job_id, name, attempt, max_attempts, fence, cancelled=cancelled),
         args=json.loads(raw),
         correlation_id=correlation_id,
     )
@@ -152,6 +154,7 @@ def _execute(claim: _Claim, tenant: TenantRef, handler: JobHandler[Any]) -> None
     _leases.hold(running, handler.timeout_s)
     token = _running.set(running)
     try:
+        running.check_cancelled()
         with in_tenant(tenant), correlation(claim.correlation_id):
             handler.run(claim.args)
         _finish(running, JobState.COMPLETED, "", "")
@@ -169,7 +172,7 @@ def _execute(claim: _Claim, tenant: TenantRef, handler: JobHandler[Any]) -> None
             _give_up(claim, tenant, handler, JobState.DISCARDED, error.code, error.detail)
     except Exception as error:  # boundary: whatever user code raises becomes the job's recorded cause
         log.exception("job %s %s attempt %s failed", running.name, running.id, running.attempt)
-        code = "database_unavailable" if isinstance(error, OperationalError) else "job_error"
+        code = "database_unavailable" if _database_is_away(error) else "job_error"
         detail = f"{type(error).__name__}: see the worker's log for job {running.id}"
         if running.last_attempt and code != "database_unavailable":
             _give_up(claim, tenant, handler, JobState.DISCARDED, code, detail)
@@ -185,8 +188,15 @@ def _backoff_s(attempt: int) -> float:
     return random.uniform(0.5, min(BACKOFF_MAX_S, BACKOFF_BASE_S**attempt))  # noqa: S311  # not a secret
 
 
-def _finish(running: RunningJob, state: JobState, code: str, detail: str) -> bool:
-    """Write the outcome; False when the lease was lost meanwhile."""
+def _database_is_away(error: Exception) -> bool:
+    """A lost or refused connection; a statement that timed out or met a deadlock is the job's own failure."""
+    if not isinstance(error, OperationalError):
+        return False
+    state = getattr(error.__cause__, "sqlstate", None)
+    return state is None or state.startswith("08") or state in {"57P01", "57P02", "57P03"}
+
+
+def _outcome(state: JobState, code: str, detail: str) -> dict[str, Any]:
     changes: dict[str, Any] = {
         "state": state,
         "cause_code": code,
@@ -196,41 +206,65 @@ def _finish(running: RunningJob, state: JobState, code: str, detail: str) -> boo
     }
     if state == JobState.COMPLETED:
         changes["progress"] = 1
-    with in_system("job outcome"):
-        written = models.Job.objects.filter(pk=running.id, fence=running.fence, state="executing").update(**changes)
-    if not written:
-        log.warning("job %s %s: outcome %s refused, the lease was lost", running.name, running.id, state)
-    return bool(written)
+    return changes
+
+
+def _write(running: RunningJob, changes: dict[str, Any]) -> None:
+    """Write under the fence, on a new connection when the old one turns out to be dead."""
+    for last in (False, True):
+        try:
+            with in_system("job outcome"):
+                written = models.Job.objects.filter(pk=running.id, fence=running.fence, state="executing").update(
+                    **changes
+                )
+        except (OperationalError, InterfaceError):
+            connections[SYSTEM_ALIAS].close()
+            if last:
+                raise
+        else:
+            if not written:
+                log.warning("job %s %s: %s refused, the lease was lost", running.name, running.id, changes["state"])
+            return
+
+
+def _finish(running: RunningJob, state: JobState, code: str, detail: str) -> None:
+    _write(running, _outcome(state, code, detail))
 
 
 def _again(running: RunningJob, seconds: float, code: str, detail: str, *, used_attempt: bool) -> None:
-    with in_system("job outcome"):
-        models.Job.objects.filter(pk=running.id, fence=running.fence, state="executing").update(
-            state=JobState.RETRYABLE,
-            cause_code=code,
-            cause_detail=detail[:2000],
-            lease_expires_at=None,
-            dispatched_at=None,
-            scheduled_at=timezone.now() + timedelta(seconds=seconds),
-            attempt=running.attempt if used_attempt else running.attempt - 1,
-        )
+    changes = {
+        "state": JobState.RETRYABLE,
+        "cause_code": code,
+        "cause_detail": detail[:2000],
+        "lease_expires_at": None,
+        "dispatched_at": None,
+        "scheduled_at": timezone.now() + timedelta(seconds=seconds),
+        "attempt": running.attempt if used_attempt else running.attempt - 1,
+    }
+    _write(running, changes)
 
 
 def _give_up(
     claim: _Claim, tenant: TenantRef, handler: JobHandler[Any], state: JobState, code: str, detail: str
 ) -> None:
-    log.warning("job %s %s %s: %s %s", claim.running.name, claim.running.id, state, code, detail)
-    if claim.running.lost:
-        return
-    run_discard_hook(tenant, handler, claim.args, code, detail, claim.correlation_id)
-    _finish(claim.running, state, code, detail)
+    running = claim.running
+    log.warning("job %s %s %s: %s %s", running.name, running.id, state, code, detail)
+    with in_tenant(tenant), correlation(claim.correlation_id):
+        held = models.Job.objects.filter(pk=running.id, fence=running.fence, state="executing")
+        if not settle(held, handler, claim.args, _outcome(state, code, detail)):
+            log.warning("job %s %s: %s refused, the lease was lost", running.name, running.id, state)
 
 
-def run_discard_hook(
-    tenant: TenantRef, handler: JobHandler[Any], args: dict[str, Any], code: str, detail: str, correlation_id: UUID
-) -> None:
-    """Let the domain record that the work will not be done."""
-    if handler.on_discard is None:
-        return
-    with in_tenant(tenant), correlation(correlation_id), atomic():
-        handler.on_discard(args, code, detail)
+def settle(
+    held: QuerySet[models.Job], handler: JobHandler[Any] | None, args: dict[str, Any], changes: dict[str, Any]
+) -> bool:
+    """Record that the work will not be done, and let the domain record it too, in one transaction; inside the tenant.
+
+    `held` selects the job while the caller still owns it; False when it does not.
+    """
+    with atomic():
+        if not held.update(**changes):
+            return False
+        if handler is not None and handler.on_discard is not None:
+            handler.on_discard(args, changes["cause_code"], changes["cause_detail"])
+    return True

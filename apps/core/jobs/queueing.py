@@ -4,13 +4,12 @@ from datetime import timedelta
 from typing import Any
 from uuid import UUID
 
-from django.db import transaction
 from django.utils import timezone
 
 from apps.core import models
 from apps.core.correlation import current_correlation_id
 from apps.core.jobs.registry import JobHandler
-from apps.core.tenancy import current_tenant
+from apps.core.tenancy import atomic, current_tenant
 from apps.core.wakeups import wake_relay_on_commit
 
 
@@ -39,7 +38,7 @@ def enqueue(
         unique_key=_unique_key,
         correlation_id=current_correlation_id(),
     )
-    with transaction.atomic():
+    with atomic():
         if _unique_key is None:
             row.save(force_insert=True)
         else:
@@ -70,7 +69,7 @@ def enqueue_many(handler: JobHandler[Any], many: list[dict[str, Any]], *, _prior
         )
         for args in many
     ]
-    with transaction.atomic():
+    with atomic():
         models.Job.objects.bulk_create(rows, batch_size=500)
         wake_relay_on_commit()
     return [row.id for row in rows]

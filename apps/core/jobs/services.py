@@ -2,7 +2,7 @@
 
 from uuid import UUID
 
-from django.db import transaction
+from django.db import IntegrityError, transaction
 from django.utils import timezone
 
 from apps.core import models
@@ -22,6 +22,13 @@ def _locked(job_id: UUID) -> models.Job:
 
 def retry_job(job_id: UUID) -> None:
     """Make a discarded, cancelled or quarantined job run again, with a fresh set of attempts."""
+    try:
+        _make_available(job_id)
+    except IntegrityError:
+        raise JobNotRetryable("Another job for the same work is waiting already.") from None
+
+
+def _make_available(job_id: UUID) -> None:
     with transaction.atomic():
         row = _locked(job_id)
         if row.state not in {JobState.DISCARDED, JobState.CANCELLED, JobState.QUARANTINED, JobState.RETRYABLE}:

@@ -56,8 +56,10 @@ class DatabaseWrapper(tenants_base.DatabaseWrapper):
         own = self.connection.cursor() if cursor is None else cursor
         try:
             own.execute(SET_TENANT, [paths, str(self.bound_tenant.id) if self.bound_tenant else ""])
-        except (DatabaseError, psycopg.InternalError):
-            self.search_path_set_schemas = None  # an aborted transaction: only ROLLBACK can follow
+        except (DatabaseError, psycopg.Error) as error:
+            self.search_path_set_schemas = None
+            if not isinstance(error.__cause__ or error, psycopg.errors.InFailedSqlTransaction):
+                raise  # the query that follows would run as whoever was bound before
         else:
             self.search_path_set_schemas = [self.schema_name]
         finally:

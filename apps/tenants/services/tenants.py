@@ -42,13 +42,13 @@ def create_tenant(slug: str, name: str = "", *, domains: tuple[str, ...] = ()) -
         EventCounter.objects.get_or_create(tenant_id=row.id, defaults={"epoch": secrets.token_hex(4)})
     ref: TenantRef = row.ref
     clone_template(ref)
-    with in_system("tenant creation"), atomic():
-        Tenant.objects.filter(pk=row.id).update(status=TenantStatus.ACTIVE)
     for domain in domains:
         add_domain(ref, domain)
     with in_tenant(ref):
         for hook in _hooks:
             hook()
+    with in_system("tenant creation"), atomic():
+        Tenant.objects.filter(pk=row.id).update(status=TenantStatus.ACTIVE)
     return ref
 
 

@@ -10,7 +10,7 @@ from psycopg import sql
 
 from apps.core.tenancy import TenantRef, in_system
 from apps.tenants.conf import TEMPLATE_SCHEMA
-from apps.tenants.models import Tenant, TenantStatus
+from apps.tenants.models import Tenant
 from apps.tenants.schemas import (
     owner_connection,
     schema_exists,
@@ -38,7 +38,9 @@ class Command(BaseCommand):
         with owner_connection() as connection:
             secure_template(connection)
         with in_system("migrations"):
-            tenants = list(Tenant.objects.filter(status__in=[TenantStatus.ACTIVE, TenantStatus.SUSPENDED]))
+            known = list(Tenant.objects.order_by("id"))
+        with owner_connection() as connection:
+            tenants = [tenant for tenant in known if schema_exists(connection, tenant.schema_name)]
         for tenant in tenants:
             self._migrate_tenant(tenant.ref)
         self.stdout.write(f"Migrated the shared schema, the template and {len(tenants)} tenants.")
