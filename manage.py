@@ -10,9 +10,13 @@ from apps.core.embedded.attach import attach_env
 def main() -> None:
     attach_env()
     os.environ.setdefault("DJANGO_SETTINGS_MODULE", "cybernetic.settings.dev")
-    from django.core.management import execute_from_command_line  # noqa: PLC0415  # settings must be named first
+    from django.core.exceptions import ImproperlyConfigured  # noqa: PLC0415  # settings must be named first
+    from django.core.management import execute_from_command_line  # noqa: PLC0415
 
-    execute_from_command_line(sys.argv)
+    try:
+        execute_from_command_line(sys.argv)
+    except ImproperlyConfigured as error:
+        sys.exit(f"{error}\nIs the platform running? `make up` starts it; commands then find it by themselves.")
 
 
 if __name__ == "__main__":

@@ -55,6 +55,8 @@ class IngestRun(models.Model):
     total = models.PositiveIntegerField(default=0)
     unchanged = models.PositiveIntegerField(default=0, help_text="Items found equal to what is already indexed.")
     removed = models.PositiveIntegerField(default=0, help_text="Documents removed because their item is gone.")
+    indexed = models.PositiveIntegerField(default=0, help_text="Settled when the run completes.")
+    failed = models.PositiveIntegerField(default=0, help_text="Settled when the run completes.")
     correlation_id = models.UUIDField()
     created_at = models.DateTimeField(default=timezone.now, editable=False)
     finished_at = models.DateTimeField(null=True, blank=True)

@@ -86,6 +86,9 @@ def _progress(run: IngestRun, counts: list[tuple[str, str, int]], recent: int, n
     done = worked + run.unchanged
     failed = by_status.get(Document.Status.FAILED, 0)
     held = by_status.get(Document.Status.HELD, 0)
+    if run.status == IngestRun.Status.COMPLETED:  # a later run may have taken its documents over
+        worked, failed = run.indexed, run.failed
+        done = worked + run.unchanged
     total = max(run.total, done + failed + held)
     elapsed_s = max(((run.finished_at or now) - run.created_at).total_seconds(), 0.001)
     is_running = run.status == IngestRun.Status.RUNNING

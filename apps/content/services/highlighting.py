@@ -12,6 +12,7 @@ from urllib.parse import quote
 import snowballstemmer
 
 MAX_SENTENCE_CHARS = 400
+PROSE_SHARE = 0.75
 TITLE_SHARE = 0.6
 """A heading or a stub matches cheaply and says little: what its match counts beside that of a sentence."""
 _CLOSING = frozenset(".!?…:;\"')]”’。！？")
@@ -134,7 +135,18 @@ def best_sentences(text: str, *, offset: int, idf: Mapping[str, float], limit: i
 def telling_sentences(text: str, *, offset: int, idf: Mapping[str, float]) -> list[tuple[Highlight, float]]:
     """The sentences that say something by themselves (no headings or stubs), each with its share of the query's idf."""
     found = [_Match.of(text, start, end, idf) for start, end in sentences(text)]
-    return [(match.highlight(text, offset), match.share(idf, set())) for match in found if match.tells]
+    return [
+        (match.highlight(text, offset), match.share(idf, set()))
+        for match in found
+        if match.tells and is_prose(text[match.start : match.end])
+    ]
+
+
+def is_prose(text: str) -> bool:
+    """Whether a sentence reads like one: not a command line, code or a row of symbols."""
+    if text.startswith(("$ ", ">>> ", "@", "{", "<")):
+        return False
+    return sum(char.isalpha() or char.isspace() for char in text) >= PROSE_SHARE * len(text)
 
 
 @dataclass(frozen=True)

@@ -102,12 +102,14 @@ def complete_run_when_done(run_id: UUID | None) -> None:
         return
     run.status = IngestRun.Status.COMPLETED
     run.finished_at = timezone.now()
+    run.indexed = by_status[Document.Status.READY] + by_status[Document.Status.REMOVED]
+    run.failed = by_status[Document.Status.FAILED]
     run.save()
     publish(
         IngestCompleted(
             run_id=run.pk,
             source_id=run.source_id,
             indexed=by_status[Document.Status.READY] + run.unchanged,
-            failed=by_status[Document.Status.FAILED],
+            failed=run.failed,
         )
     )

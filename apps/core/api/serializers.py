@@ -41,13 +41,13 @@ def read_query(request: Request, serializer: type[S]) -> dict[str, Any]:
     given = request.query_params.copy()
     for name in PAGING_PARAMETERS:
         given.pop(name, None)
-    checked = serializer(data=given)
-    repeated = [
-        name for name in given if len(given.getlist(name)) > 1 and not isinstance(checked.fields.get(name), LIST_FIELDS)
-    ]
+    lists = {name for name, field in serializer().fields.items() if isinstance(field, LIST_FIELDS)}
+    repeated = [name for name in given if len(given.getlist(name)) > 1 and name not in lists]
     if repeated:
         raise serializers.ValidationError(
             {name: [ErrorDetail("Give this parameter once.", code="parameter_repeated")] for name in repeated}
         )
+    # A plain mapping: in an HTML form's, Django REST framework reads a missing boolean as False.
+    checked = serializer(data={name: given.getlist(name) if name in lists else given[name] for name in given})
     checked.is_valid(raise_exception=True)
     return dict(checked.validated_data)

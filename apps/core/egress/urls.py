@@ -53,7 +53,8 @@ def check_url(raw: str) -> CheckedUrl:
     conf = egress_settings()
     parts = _split(raw)
     if parts.scheme not in DEFAULT_PORTS:
-        raise UrlSchemeForbidden(f"{parts.scheme or 'no scheme'} is not fetched; use http or https.")
+        named = f"The scheme {parts.scheme} is not fetched" if parts.scheme else "The URL has no scheme"
+        raise UrlSchemeForbidden(f"{named}; write http:// or https://.")
     if "@" in parts.netloc:
         raise UrlUserinfoForbidden("The URL contains a user name or password; remove it.")
     host, address = _host(parts)

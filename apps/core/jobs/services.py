@@ -47,7 +47,10 @@ def cancel_job(job_id: UUID) -> None:
         row = _locked(job_id)
         if row.state in models.WAITING:
             row.state, row.finished_at = JobState.CANCELLED, timezone.now()
-            row.cause_code, row.cause_detail = "job_cancelled", "Cancelled before it ran."
+            earlier = (
+                f" while it waited to be tried again after: {row.cause_detail}" if row.attempt else " before it ran."
+            )
+            row.cause_code, row.cause_detail = "job_cancelled", f"Cancelled{earlier}"
             row.save()
             handler = handler_for(row.name)
             if handler and handler.on_discard:

@@ -5,7 +5,7 @@ from argparse import ArgumentParser
 from typing import Any
 from uuid import UUID
 
-from django.core.management.base import BaseCommand, CommandError
+from django.core.management.base import BaseCommand, CommandError, CommandParser
 
 from apps.content.models import Document
 from apps.content.selectors.documents import documents_visible
@@ -27,6 +27,11 @@ class Command(BaseCommand):
         parser.add_argument("--tenant", required=True, help="the tenant's slug")
         parser.add_argument("--failed", action="store_true", help="every document that failed")
         parser.add_argument("--json", action="store_true", help="one JSON document on stdout")
+
+    def create_parser(self, prog_name: str, subcommand: str, **kwargs: Any) -> CommandParser:
+        parser = super().create_parser(prog_name, subcommand, **kwargs)
+        parser.parse_args = parser.parse_intermixed_args  # type: ignore[method-assign]  # ids may follow the options
+        return parser
 
     def handle(self, *args: Any, **options: Any) -> None:
         try:
@@ -70,4 +75,7 @@ class Command(BaseCommand):
             self.stdout.write(f"{len(retried)} documents are being processed again.")
         if refused:
             names = ", ".join(str(document_id) for document_id in refused[:10])
-            raise CommandError(f"{len(refused)} cannot be retried (not failed, gone, or never stored): {names}")
+            raise CommandError(
+                f"{len(refused)} cannot be tried again, because their content never arrived or they did not fail:"
+                f" {names}. Bring them in again with `manage.py ingest`."
+            )

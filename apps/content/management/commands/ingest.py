@@ -81,7 +81,9 @@ class Command(BaseCommand):
         problems = []
         if failed:
             again = f"manage.py documents retry --tenant {options['tenant']} --failed"
-            problems.append(f"{failed} failed; to try them again: {again}")
+            problems.append(
+                f"{failed} failed: mend the cause and run this command again; a failure that passes by itself: {again}"
+            )
         if held and options["wait"]:
             problems.append(f"{held} are held because their source is paused; resume it in the console or the API")
         if problems:
@@ -104,6 +106,7 @@ class Command(BaseCommand):
         parts += [f"{total.unchanged} unchanged"] if total.unchanged else []
         parts += [f"{total.removed} removed"] if total.removed else []
         parts += [f"{total.failed} failed"] if total.failed else []
+        parts += [f"{total.held} held by a paused source"] if total.held else []
         if waited and ended > total.unchanged:
             parts.append(f"{total.elapsed_s:.1f} s, {(ended - total.unchanged) / total.elapsed_s:.1f} documents/s")
         self.stdout.write(", ".join(parts) + ".")

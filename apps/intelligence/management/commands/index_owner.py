@@ -1,6 +1,7 @@
 """`manage.py index_owner`: the process that holds the vector indexes and embeds queries."""
 
 import signal
+import threading
 from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError
@@ -8,7 +9,18 @@ from django.core.management.base import BaseCommand, CommandError
 from apps.core.heartbeats import beat_in_background
 from apps.intelligence.conf import intelligence_settings
 from apps.intelligence.ports import embedder
+from apps.intelligence.vectors import protocol
 from apps.intelligence.vectors.owner import AlreadyOwned, IndexOwner, OwnerServer, owner_lock
+from apps.tenants.selectors import active_tenants
+
+PRELOADED_TENANTS = 200
+
+
+def load_recent(owner: IndexOwner) -> None:
+    """Ask one question in every tenant, so that after a restart the first real search finds its index in memory."""
+    model = embedder()
+    for tenant in active_tenants()[:PRELOADED_TENANTS]:
+        owner.answer(protocol.Search(tenant.id, model.model_id, 1, text="warm"))
 
 
 class Command(BaseCommand):
@@ -19,10 +31,12 @@ class Command(BaseCommand):
         try:
             with owner_lock(settings.indexes_dir):
                 embedder().embed(["warm"])
-                server = OwnerServer(IndexOwner(), settings.socket)
+                owner = IndexOwner()
+                server = OwnerServer(owner, settings.socket)
                 for number in (signal.SIGTERM, signal.SIGINT):
                     signal.signal(number, lambda *_: server.stop())
                 beating = beat_in_background("index_owner")
+                threading.Thread(target=load_recent, args=(owner,), name="index-preload", daemon=True).start()
                 try:
                     server.run()
                 finally:
