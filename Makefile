@@ -31,7 +31,7 @@ test: install-dev ## Run the tests with coverage
 faults: install-dev ## Run the tests that kill processes while work is in flight
 	$(PY) -m pytest -m faults
 
-bench: install-dev ## Measure quality and latency against named peers (about ten minutes)
+bench: install-dev ## Measure quality and latency against named peers (about a quarter of an hour)
 	$(PY) -m tests.benchmarks
 
 check: install-dev ## Lint, types, layers, migrations and the committed OpenAPI document

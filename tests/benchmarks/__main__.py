@@ -1,6 +1,6 @@
 """`make bench`: a platform of its own, PostgreSQL's manual brought in, then quality and latency beside named peers.
 
-CORPUS names another folder of HTML; the questions are about Debian's postgresql-doc-15. Takes about ten minutes.
+CORPUS names another folder of HTML; the questions are about Debian's postgresql-doc-15. Takes about a quarter of an hour.
 """
 
 import os

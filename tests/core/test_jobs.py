@@ -130,3 +130,25 @@ def test_another_tenants_job_cannot_be_touched(two_tenants: tuple[TenantRef, Ten
     with in_tenant(b):
         assert Job.objects.count() == 0
         assert current_tenant() == b
+
+
+def test_a_request_to_cancel_survives_a_retry(tenant: TenantRef) -> None:
+    job_id = put(tenant, "ok")
+    with in_system("tests"):
+        Job.objects.filter(pk=job_id).update(state="retryable", cancel_requested_at="2026-01-01T00:00:00Z")
+    before = len(ran)
+    run_job(job_id)
+    assert state_of(tenant, job_id).state == "cancelled"
+    assert len(ran) == before
+    assert discarded[-1] == ("ok", "job_cancelled")
+
+
+def test_a_retry_gives_way_to_a_job_that_waits_for_the_same(tenant: TenantRef) -> None:
+    first = put(tenant, "ok", _unique_key="once")
+    with in_tenant(tenant):
+        cancel_job(first)
+    second = put(tenant, "ok", _unique_key="once")
+    with in_tenant(tenant), pytest.raises(DomainError) as refusal:
+        retry_job(first)
+    assert refusal.value.code == "job_not_retryable"
+    assert (state_of(tenant, first).state, state_of(tenant, second).state) == ("cancelled", "available")

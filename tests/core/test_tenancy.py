@@ -5,12 +5,13 @@ from uuid import uuid4
 
 import pytest
 from django.db import connection, transaction
-from django.db.utils import DataError, ProgrammingError
+from django.db.utils import DataError, OperationalError, ProgrammingError
 
 from apps.content.models import Source
 from apps.core.models import Event, Job
 from apps.core.tenancy import NoTenant, TenantMismatch, TenantRef, in_system, in_tenant
 from apps.tenants.models import Tenant, User
+from apps.tenants.services import add_member, create_user
 
 Two = tuple[TenantRef, TenantRef]
 
@@ -124,3 +125,46 @@ def test_every_table_is_under_forced_row_level_security(tenant: TenantRef) -> No
 def test_the_system_role_is_refused_in_a_tenants_schema(tenant: TenantRef) -> None:
     with in_system("tests"), pytest.raises(ProgrammingError), transaction.atomic(using="system"):
         list(Source.objects.raw(f'SELECT * FROM "{tenant.schema}".content_source'))
+
+
+def test_a_switch_that_fails_sends_no_query(two_tenants: Two) -> None:
+    """If the statement that binds the tenant fails, the query must not run as whoever was bound before."""
+    a, b = two_tenants
+    add_source(a, "canary-a")
+    with in_tenant(a):
+        assert Source.objects.count() == 1
+        raw = connection.connection
+        raw.execute("SET statement_timeout = 1")
+    with in_tenant(b), pytest.MonkeyPatch.context() as patch:
+        patch.setattr("apps.core.postgres.base.SET_TENANT", "SELECT pg_sleep(1), %s::text, %s::text")
+        with pytest.raises(OperationalError):
+            Source.objects.count()
+    raw.execute("RESET statement_timeout")
+    with in_tenant(b):
+        assert Source.objects.count() == 0
+
+
+def test_people_and_tenants_are_not_the_applications_to_change(two_tenants: Two) -> None:
+    a, b = two_tenants
+    owner = create_user(f"{b.slug}@example.org", "a long enough password")
+    add_member(b, owner, "owner")
+    with in_tenant(a):
+        for statement, values in (
+            (
+                "INSERT INTO tenants_membership (id, tenant_id, user_id, role, created_at) VALUES (%s, %s, %s, 'owner', now())",
+                [uuid4(), a.id, owner.pk],
+            ),
+            ("UPDATE tenants_tenant SET schema_name = %s", [b.schema]),
+            ("INSERT INTO tenants_domain (domain, is_primary, tenant_id) VALUES ('evil.example', false, %s)", [a.id]),
+            ("UPDATE tenants_user SET email = 'x@example.org'", []),
+            (
+                "INSERT INTO core_event (id, tenant_id, seq, name, payload, schema_version, correlation_id, occurred_at)"
+                " VALUES (%s, %s, 1, 'x.y', '{}', 1, %s, now())",
+                [uuid4(), a.id, uuid4()],
+            ),
+        ):
+            with pytest.raises(ProgrammingError), transaction.atomic(), connection.cursor() as cursor:
+                cursor.execute(statement, values)
+        with connection.cursor() as cursor:
+            cursor.execute("UPDATE tenants_user SET password = 'x'")
+            assert cursor.rowcount == 0

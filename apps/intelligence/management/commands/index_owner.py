@@ -5,6 +5,7 @@ import threading
 from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError
+from django.db import connections
 
 from apps.core.heartbeats import beat_in_background
 from apps.intelligence.conf import intelligence_settings
@@ -19,8 +20,11 @@ PRELOADED_TENANTS = 200
 def load_recent(owner: IndexOwner) -> None:
     """Ask one question in every tenant, so that after a restart the first real search finds its index in memory."""
     model = embedder()
-    for tenant in active_tenants()[:PRELOADED_TENANTS]:
-        owner.answer(protocol.Search(tenant.id, model.model_id, 1, text="warm"))
+    try:
+        for tenant in active_tenants()[:PRELOADED_TENANTS]:
+            owner.answer(protocol.Search(tenant.id, model.model_id, 1, text="warm"))
+    finally:
+        connections.close_all()
 
 
 class Command(BaseCommand):
