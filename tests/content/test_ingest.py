@@ -517,7 +517,7 @@ def test_unreadable_and_broken_files_are_named_and_the_command_fails(
         }
         assert IngestRun.objects.filter(status="running").count() == 0
     out = io.StringIO()
-    with pytest.raises(CommandError, match="2 cannot be retried"):
+    with pytest.raises(CommandError, match="2 cannot be tried again"):
         call_command("documents", "retry", tenant=tenant.slug, failed=True, stdout=out)
     assert "1 documents are being processed again" in out.getvalue()
 
@@ -526,7 +526,7 @@ def test_the_command_says_what_is_wrong_with_its_arguments(tenant: TenantRef, tm
     for arguments, message in (
         ([], "Say what to bring in"),
         ([str(tmp_path / "absent")], "There is no file or folder"),
-        (["ftp://example.com/"], "use http or https"),
+        (["ftp://example.com/"], "write http:// or https://"),
         (["http://127.0.0.1/"], "not a public address"),
     ):
         with override_settings(EGRESS_ALLOW_CIDRS=()), pytest.raises(CommandError, match=message):
