@@ -6,14 +6,12 @@ import socket
 import threading
 
 from django.db import connections
-from django.db.models import Max
 from django.utils import timezone
 
 from apps.core import models
 from apps.core.tenancy import SYSTEM_ALIAS, in_system
 
 BEAT_EVERY_S = 5
-STALE_AFTER_S = 30
 log = logging.getLogger(__name__)
 
 
@@ -50,5 +48,5 @@ def beat_in_background(name: str) -> threading.Event:
 def process_ages() -> dict[str, float]:
     """Seconds since each process's last sign of life. Under in_system."""
     now = timezone.now()
-    rows = models.ProcessHeartbeat.objects.values("name").annotate(latest=Max("beat_at"))
-    return {row["name"]: (now - row["latest"]).total_seconds() for row in rows}
+    rows = models.ProcessHeartbeat.objects.values_list("name", "beat_at")
+    return {name: (now - beat_at).total_seconds() for name, beat_at in rows}

@@ -9,7 +9,7 @@ from django.db import close_old_connections, connections
 
 from apps.core.correlation import correlation
 from apps.core.jobs.queueing import enqueue
-from apps.core.jobs.registry import JobHandler
+from apps.core.jobs.registry import JobHandler, broker_queue
 from apps.core.tenancy import SYSTEM_ALIAS, TenantRef, in_system, in_tenant
 
 TICK_TASK = "schedules.tick"
@@ -46,7 +46,7 @@ def beat_schedule() -> dict[str, dict[str, Any]]:
             "task": TICK_TASK,
             "schedule": s.every_s,
             "args": [s.name],
-            "options": {"queue": "cybernetic.critical", "expires": s.every_s},
+            "options": {"queue": broker_queue("critical"), "expires": s.every_s},
         }
         for s in _schedules.values()
     }

@@ -103,11 +103,3 @@ def events_after_for(positions: Sequence[tuple[UUID, int]], *, limit: int = 1000
         [[str(p[0]) for p in positions], [p[1] for p in positions], limit],
     )
     return [(row.tenant_id, _stored(row)) for row in rows]
-
-
-def events_for_correlation(correlation_id: UUID, *, limit: int = 200) -> list[StoredEvent]:
-    """Everything one cause led to in the current tenant, oldest first."""
-    rows = models.Event.objects.filter(tenant_id=current_tenant().id, correlation_id=correlation_id).order_by(
-        "occurred_at", "id"
-    )[:limit]
-    return [_stored(row) for row in rows]

@@ -8,16 +8,10 @@ from pathlib import Path
 from celery import Celery, current_app
 from kombu import Queue
 
-from apps.core.jobs.registry import QUEUES
+from apps.core.jobs.registry import APP_NAME, QUEUES, broker_queue
 from apps.core.schedules import beat_schedule
 
-APP_NAME = "cybernetic"
 DELIVERY_LIMIT = 20
-
-
-def broker_queue(queue: str) -> str:
-    """The broker's name of one of our queues; prefixed, because a broker is shared."""
-    return f"{APP_NAME}.{queue}"
 
 
 def configure_celery(*, broker_url: str, data_dir: Path) -> Celery:

@@ -15,9 +15,8 @@ from kombu.exceptions import OperationalError as BrokerError
 
 from apps.core import models
 from apps.core.correlation import correlation
-from apps.core.jobs.broker import broker_queue
 from apps.core.jobs.execution import MAX_WORKER_LOSSES, settle
-from apps.core.jobs.registry import QUEUES, handler_for
+from apps.core.jobs.registry import QUEUES, broker_queue, handler_for
 from apps.core.jobs.worker import TASK_NAME
 from apps.core.models import JobState
 from apps.core.tenancy import SYSTEM_ALIAS, TenantRef, in_system, in_tenant

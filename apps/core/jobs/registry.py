@@ -12,6 +12,14 @@ P = ParamSpec("P")
 QUEUES: dict[str, int] = {"default": 10, "critical": 20, "analysis": 5, "notifications": 5, "storage": 3}
 """The five queues and how many jobs each worker runs at once."""
 
+APP_NAME = "cybernetic"
+
+
+def broker_queue(queue: str) -> str:
+    """The broker's name of one of our queues; prefixed, because a broker is shared."""
+    return f"{APP_NAME}.{queue}"
+
+
 DiscardHook = Callable[[dict[str, Any], str, str], None]
 
 
